@@ -11,7 +11,7 @@ export const ABI_VERSION = 1;
 export const SYMBOLS = {
   bowline_abi_version: { parameters: [], result: "u32" },
   bowline_info: {
-    parameters: ["buffer" /* uint8_t* out */, "u32" /* uint32_t cap */, "buffer" /* Status* */],
+    parameters: ["buffer", /* uint8_t* out */ "u32", /* uint32_t cap */ "buffer" /* Status* */],
     result: "u32", /* bytes */
   },
   bowline_probe: { parameters: ["u32" /* uint32_t threads */], result: "f64", /* GFLOP/s */ nonblocking: true },
@@ -39,11 +39,11 @@ export const SYMBOLS = {
     nonblocking: true,
   },
   bowline_trainer_data_info: {
-    parameters: ["u32" /* trainer */, "buffer" /* uint8_t* out */, "u32" /* uint32_t cap */, "buffer" /* Status* */],
+    parameters: ["u32", /* trainer */ "buffer", /* uint8_t* out */ "u32", /* uint32_t cap */ "buffer" /* Status* */],
     result: "u32", /* bytes */
   },
   bowline_trainer_step: {
-    parameters: ["u32" /* trainer */, "buffer" /* Stats* */, "buffer" /* Status* */],
+    parameters: ["u32", /* trainer */ "buffer", /* Stats* */ "buffer" /* Status* */],
     result: "i32",
     nonblocking: true,
   },
@@ -122,7 +122,7 @@ export const SYMBOLS = {
     result: "i32",
   },
   bowline_trainer_parameters: {
-    parameters: ["u32" /* trainer */, "buffer" /* uint8_t* out */, "u32" /* uint32_t cap */, "buffer" /* Status* */],
+    parameters: ["u32", /* trainer */ "buffer", /* uint8_t* out */ "u32", /* uint32_t cap */ "buffer" /* Status* */],
     result: "u32", /* bytes */
   },
 
