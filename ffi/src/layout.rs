@@ -33,13 +33,8 @@ pub struct ParamSpec {
 
 impl ParamSpec {
     /// Number of elements.
-    pub fn len(&self) -> usize {
+    pub fn size(&self) -> usize {
         self.count * self.rows * self.cols
-    }
-
-    /// Whether there is nothing in it; a checked plan has no such parameter.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 }
 

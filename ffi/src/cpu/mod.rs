@@ -14,6 +14,7 @@ mod grouped_linear;
 mod linear;
 mod math;
 mod muon;
+pub mod probe;
 mod rmsnorm;
 mod rope;
 mod router;

@@ -22,9 +22,9 @@ pub fn uniform(rng: &mut ChaCha8Rng) -> f32 {
 
 /// The initial values of a parameter.
 pub fn values(spec: &ParamSpec, seed: u32) -> Vec<f32> {
-    let Init::Xavier { gain } = spec.init else { return vec![1.0; spec.len()] };
+    let Init::Xavier { gain } = spec.init else { return vec![1.0; spec.size()] };
     let bound = (gain * (6.0 / (spec.rows + spec.cols) as f64).sqrt()) as f32;
-    let mut out = Vec::with_capacity(spec.len());
+    let mut out = Vec::with_capacity(spec.size());
     for matrix in 0..spec.count {
         let mut rng = stream(seed, &format!("{}/{matrix}", spec.name));
         out.extend((0..spec.rows * spec.cols).map(|_| bound * (2.0 * uniform(&mut rng) - 1.0)));

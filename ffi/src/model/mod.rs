@@ -35,19 +35,19 @@ impl<B: Backend> Model<B> {
 
     /// A model whose weights are yet to be written.
     pub fn zeroed(backend: &B, layout: Layout) -> Result<Self> {
-        let weights = layout.params.iter().map(|p| backend.zeros(p.len())).collect::<Result<_>>()?;
+        let weights = layout.params.iter().map(|p| backend.zeros(p.size())).collect::<Result<_>>()?;
         Ok(Model { layout, weights })
     }
 
     /// One zeroed buffer per parameter, in the layout's order: gradients, moments.
     pub fn zeros_like(&self, backend: &B) -> Result<Vec<B::F>> {
-        self.layout.params.iter().map(|p| backend.zeros(p.len())).collect()
+        self.layout.params.iter().map(|p| backend.zeros(p.size())).collect()
     }
 
     /// Overwrites one parameter.
     pub fn write(&mut self, backend: &B, name: &str, values: &[f32]) -> Result<()> {
         let id = self.layout.find(name).ok_or_else(|| Error::Argument(format!("Cannot write \"{name}\": no parameter has this name")))?;
-        let len = self.layout.params[id].len();
+        let len = self.layout.params[id].size();
         if values.len() != len {
             return Err(Error::Argument(format!("Cannot write \"{name}\": {} values given, wanted {len}", values.len())));
         }

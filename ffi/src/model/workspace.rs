@@ -4,7 +4,7 @@ use super::Model;
 use super::attention::{self, AttentionSaved, AttentionScratch};
 use super::moe::{self, MoeSaved, MoeScratch};
 use crate::backend::{Backend, BalanceCounts, RouterLoss, RouterStats};
-use crate::control::Control;
+use crate::data::Watch;
 use crate::error::{Error, Result};
 use crate::layout::{Layout, MoeUse};
 
@@ -124,14 +124,14 @@ impl<B: Backend> Workspace<B> {
     }
 
     /// Runs all sites over the loaded windows and leaves the residual stream; returns the routers' statistics.
-    pub fn forward(&mut self, b: &B, model: &Model<B>, control: &Control<'_>, part: (f64, f64)) -> Result<Vec<RouterStats>> {
+    pub fn forward(&mut self, b: &B, model: &Model<B>, watch: &Watch) -> Result<Vec<RouterStats>> {
         let (layout, d) = (&model.layout, model.layout.width);
         let t = self.loaded * self.seq;
         b.embedding_forward(&mut self.h, &model.weights[layout.embedding], &self.tokens, t, layout.vocab, d)?;
         let mut stats = Vec::with_capacity(layout.sites.len());
         self.expert_ids.resize(layout.sites.len(), Vec::new());
         for i in 0..layout.sites.len() {
-            control.tick(part.0 + (part.1 - part.0) * i as f64 / layout.sites.len() as f64)?;
+            watch.report(i as f64 / layout.sites.len() as f64)?;
             if let Some(input) = self.inputs.get_mut(i) {
                 b.copy(input, &self.h, t * d)?;
             }
@@ -167,7 +167,7 @@ impl<B: Backend> Workspace<B> {
     }
 
     /// After [`Workspace::forward`]: the losses, and everything's gradient added into `grads`; the last site first.
-    pub fn backward(&mut self, b: &B, model: &Model<B>, grads: &mut [B::F], step: &MicroStep, control: &Control<'_>, part: (f64, f64)) -> Result<Vec<f32>> {
+    pub fn backward(&mut self, b: &B, model: &Model<B>, grads: &mut [B::F], step: &MicroStep, watch: &Watch) -> Result<Vec<f32>> {
         let (layout, weights, d, t) = (&model.layout, &model.weights, model.layout.width, self.loaded * self.seq);
         // 1. Head and loss; x is the head's input, then h takes the gradient of x.
         let norm = layout.final_norm;
@@ -178,7 +178,7 @@ impl<B: Backend> Workspace<B> {
         b.rmsnorm_backward(&mut self.d_h, &mut grads[norm.w], &self.h, &weights[norm.w], d_x, t, d, norm.eps)?;
         // 2. Sites, last first.
         for i in (0..layout.sites.len()).rev() {
-            control.tick(part.1 - (part.1 - part.0) * (i + 1) as f64 / layout.sites.len() as f64)?;
+            watch.report(1.0 - (i + 1) as f64 / layout.sites.len() as f64)?;
             if let Some(input) = self.inputs.get(i) {
                 b.copy(&mut self.h, input, t * d)?;
                 self.site_forward(b, model, i)?;
