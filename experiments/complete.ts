@@ -22,7 +22,7 @@ const LEARNING_RATES: Record<string, number> = { muon: 0.02, adamw: 3e-4 };
 
 /** Published numbers where there are such; data, checkpoints and evaluation are this project's choice. */
 const DEFAULTS = {
-  model: { ropeTheta: 10_000, maxSeqLen: 4096 },
+  model: { ropeTheta: 10_000, maxSeqLen: 4096, paddingToken: null },
   tie: { groupSize: 1, skipFirst: 2, skipLast: 2, expand: null },
   losses: { balance: { coefficient: 0.01, counts: "top-k" }, z: { coefficient: 1e-4 }, maskLastTarget: false },
   optimizer: {
@@ -148,6 +148,12 @@ function rules({ model, tie, train, data }: Manifest): Rule[] {
     rule("tie.groupSize", tie.groupSize, "1 where no site is between the ends", tie.groupSize === 1 || middle > 0),
     rule("tie.expand", tie.expand, "null where no site is between the ends", tie.expand === null || middle > 0),
     rule("train.seqLen", train.seqLen, `at most model.maxSeqLen (${model.maxSeqLen})`, train.seqLen <= model.maxSeqLen),
+    rule(
+      "model.paddingToken",
+      model.paddingToken,
+      `below model.vocab (${model.vocab}), or null`,
+      model.paddingToken === null || model.paddingToken < model.vocab,
+    ),
     rule("data.files", data.files, "none beside data.corpus", data.corpus === null || data.files.length === 0),
     rule(
       "data.tokenizer.vocab",

@@ -47,6 +47,9 @@ const model = z.strictObject({
   eps: positive().describe("added to the mean square in every RMSNorm"),
   ropeTheta: positive().describe("base of the rotary position angles"),
   maxSeqLen: integer(1).describe("longest sequence the model is made for, in tokens"),
+  paddingToken: integer(0, "an integer from 0 to model.vocab - 1, or null").nullable().describe(
+    "a token whose embedding row gets no gradient, as the published OLMoE trainer has it for token 1; null: none",
+  ),
 });
 
 const tie = z.strictObject({

@@ -61,6 +61,8 @@ export const planSchema = z.strictObject({
     head: id,
     finalNorm: id,
     maxSeqLen: size,
+    /** A token whose embedding row gets no gradient, or null. */
+    paddingToken: z.int().min(0).nullable(),
   }),
   banks: z.array(bankSchema),
   sites: z.array(siteSchema).min(1),
