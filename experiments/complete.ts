@@ -1,7 +1,8 @@
 /** From a short manifest to a complete, checked one: defaults, then the schema, then the rules between keys. */
 import type * as z from "zod";
 import { type ManifestError, unknownKey, unusable } from "./errors.ts";
-import { type Manifest, type ManifestInput, manifestKeys, manifestSchema } from "./manifest.ts";
+import type { Manifest, ManifestInput } from "./manifest.ts";
+import { manifestKeys, manifestSchema } from "./schema.ts";
 
 const OLMOE = {
   qkNorm: "whole",
