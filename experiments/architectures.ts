@@ -2,7 +2,7 @@
  * The main experiments of the Expert Tying study (arXiv 2606.16825): three architectures at three scales, untied. Tie
  * them with `tie.groupSize` 2 or 4; widen tied banks with `tie.expand` 2E or 4E, narrow untied ones with E/4.
  */
-import type { ManifestInput } from "./manifest.ts";
+import type { Family, ManifestInput } from "./manifest.ts";
 
 type Size = Pick<
   ManifestInput["model"],
@@ -21,11 +21,9 @@ const qwen3: Record<string, Size> = {
   tiny: { width: 384, layers: 28, heads: 6, kvHeads: 1, experts: 60, topK: 4, expertWidth: 192 },
 };
 
-const sizes: Record<ManifestInput["model"]["family"], Record<string, Size>> = {
-  "olmoe": olmoe,
-  "qwen3": qwen3,
-  "deepseek-style": mapValues(olmoe, (size) => ({ ...size, topK: 6 })),
-};
+const deepseek = Object.fromEntries(Object.entries(olmoe).map(([scale, size]) => [scale, { ...size, topK: 6 }]));
+
+const sizes: Record<Family, Record<string, Size>> = { "olmoe": olmoe, "qwen3": qwen3, "deepseek-style": deepseek };
 
 /** Published steps. None is published for small: it gets those of tiny. */
 const STEPS: Record<string, number> = { regular: 30_000, small: 20_000, tiny: 20_000 };
@@ -35,7 +33,7 @@ const STEPS: Record<string, number> = { regular: 30_000, small: 20_000, tiny: 20
  * activations of a large model small, and the split changes nothing but rounding. The vocabulary is cl100k_base's.
  * The published corpus is not part of the program: data is to be given.
  */
-function experiment(family: ManifestInput["model"]["family"], scale: string, size: Size): ManifestInput {
+function experiment(family: Family, scale: string, size: Size): ManifestInput {
   return {
     name: `${family}-${scale}`,
     model: { family, vocab: 100_277, ...size },
@@ -46,9 +44,5 @@ function experiment(family: ManifestInput["model"]["family"], scale: string, siz
 
 /** The nine untied experiments, named `<arch>-<scale>`. */
 export const architectures: readonly ManifestInput[] = Object.entries(sizes).flatMap(([family, scales]) =>
-  Object.entries(scales).map(([scale, size]) => experiment(family as ManifestInput["model"]["family"], scale, size))
+  Object.entries(scales).map(([scale, size]) => experiment(family as Family, scale, size))
 );
-
-function mapValues<A, B>(record: Record<string, A>, change: (value: A) => B): Record<string, B> {
-  return Object.fromEntries(Object.entries(record).map(([key, value]) => [key, change(value)]));
-}

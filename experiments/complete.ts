@@ -1,7 +1,8 @@
 /** From a short manifest to a complete, checked one: defaults, then the schema, then the rules between keys. */
 import type * as z from "zod";
 import { type ManifestError, unknownKey, unusable } from "./errors.ts";
-import { type Manifest, type ManifestInput, manifestKeys, manifestSchema } from "./manifest.ts";
+import type { Manifest, ManifestInput } from "./manifest.ts";
+import { manifestKeys, manifestSchema } from "./schema.ts";
 
 const OLMOE = {
   qkNorm: "whole",
@@ -55,7 +56,8 @@ const DEFAULTS = {
 const WHOLE = new Set(["tokenizer", "heldOut"]);
 
 /**
- * Fills in every default and checks the result. A complete manifest comes back unchanged.
+ * Fills in every default and checks the result. A complete manifest comes back unchanged. Files export the short form,
+ * so that what follows from a key (head width from width and heads, eps from the family) follows a change of that key.
  *
  * @throws {ManifestError} that names the key, what it is and what was wanted: an unknown, missing or mistyped key, or a
  * value that does not fit another one.
@@ -123,7 +125,7 @@ interface Rule {
 }
 
 /** What the keys of a manifest must be to one another. */
-function rules({ model, tie, train, data }: Manifest): Rule[] {
+function rules({ model, tie, losses, train, data }: Manifest): Rule[] {
   const middle = model.layers - tie.skipFirst - tie.skipLast;
   const fewest = Math.min(model.experts, tie.expand ?? model.experts);
   const { tokenizer, heldOut } = data;
@@ -147,6 +149,18 @@ function rules({ model, tie, train, data }: Manifest): Rule[] {
     ),
     rule("tie.groupSize", tie.groupSize, "1 where no site is between the ends", tie.groupSize === 1 || middle > 0),
     rule("tie.expand", tie.expand, "null where no site is between the ends", tie.expand === null || middle > 0),
+    rule(
+      "model.router.renormalize",
+      model.router.renormalize,
+      "false: a softmax over the chosen sums to 1 already",
+      !model.router.renormalize || model.router.score !== "top-k-then-softmax",
+    ),
+    rule(
+      "losses.maskLastTarget",
+      losses.maskLastTarget,
+      "false where train.seqLen is 1: no target is left",
+      !losses.maskLastTarget || train.seqLen > 1,
+    ),
     rule("train.seqLen", train.seqLen, `at most model.maxSeqLen (${model.maxSeqLen})`, train.seqLen <= model.maxSeqLen),
     rule(
       "model.paddingToken",

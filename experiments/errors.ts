@@ -33,8 +33,9 @@ export function unknownKey(path: string, paths: readonly string[]): ManifestErro
 export function nearest(word: string, candidates: readonly string[], count = 3): string[] {
   const last = (path: string) => path.slice(path.lastIndexOf(".") + 1);
   return candidates
-    // A right key under a wrong section is one mistake, however long the section's name is.
-    .map((name) => ({ name, distance: last(name) === last(word) ? 1 : editDistance(word, name) }))
+    // A right key under a wrong section is one mistake, however long the section's name is; so is a missing end.
+    .map((name) => ({ name, isClose: last(name) === last(word) || name.startsWith(word) }))
+    .map(({ name, isClose }) => ({ name, distance: Math.min(editDistance(word, name), isClose ? 1 : Infinity) }))
     .filter(({ name, distance }) => distance <= Math.max(2, Math.ceil(Math.min(word.length, name.length) / 3)))
     .sort((a, b) => a.distance - b.distance)
     .slice(0, count)
