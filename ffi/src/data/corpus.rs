@@ -154,8 +154,7 @@ impl Corpus {
         let window = self.seq_len + 1;
         let held_out_tokens = self.num_held_out_windows() * window;
         let lengths = self.tokenizer.byte_lengths();
-        let held_out_bytes =
-            lengths.map(|lengths| (0..held_out_tokens).map(|at| u64::from(lengths[self.held_out.get(at) as usize])).sum());
+        let held_out_bytes = lengths.map(|lengths| (0..held_out_tokens).map(|at| u64::from(lengths[self.held_out.get(at) as usize])).sum());
         DataInfo {
             documents: self.num_documents,
             skipped: self.num_skipped,
