@@ -1,0 +1,219 @@
+//! Head and cross-entropy together. Rows go in chunks; within a chunk the vocabulary is cut into groups (one task each) of blocks, so that
+//! a block of logits (ROWS, block) stays in a core's cache between its product, its exponentials and its gradients.
+//!
+//! Story of one chunk:
+//! 1. per block: logits = h w_block^T, then exp(logit - block max) in place; the block's max, sum and target logit per row are kept;
+//! 2. per row: lse over the blocks in ascending order, and the loss;
+//! 3. per block: d_logits = grad_scale * (softmax - one hot), d_w_block += d_logits^T h, group's d_h += d_logits w_block;
+//! 4. d_h = sum over groups in ascending order.
+
+use rayon::prelude::*;
+
+use super::gemm::{Mat, MatMut, Output, product};
+use super::{math, row_block, scratch};
+use crate::error::{Error, Result};
+
+/// Rows of a chunk, fewer where the logits of a chunk would pass `MAX_LOGITS`.
+const ROWS: usize = 256;
+const MIN_ROWS: usize = 32;
+/// 128 MiB of f32.
+const MAX_LOGITS: usize = 1 << 25;
+/// Groups of the vocabulary: enough to balance 16 threads, few enough that the partial `d_h` stay small.
+const GROUPS: usize = 32;
+
+/// How the vocabulary is cut.
+#[derive(Clone, Copy)]
+struct Cut {
+    v: usize,
+    d: usize,
+    /// Vocabulary rows of a block.
+    block: usize,
+    /// Blocks of a group.
+    per_group: usize,
+}
+
+impl Cut {
+    fn new(v: usize, d: usize) -> Self {
+        let share = v.div_ceil(GROUPS);
+        let block = share.next_multiple_of(64).clamp(64, 512);
+        Cut { v, d, block, per_group: share.div_ceil(block).max(1) }
+    }
+
+    fn blocks(&self) -> usize {
+        self.v.div_ceil(self.block)
+    }
+
+    /// Vocabulary rows of a group.
+    fn group(&self) -> usize {
+        self.block * self.per_group
+    }
+}
+
+/// What a block says about one row of logits.
+#[derive(Clone, Copy, Default)]
+struct BlockStats {
+    max: f32,
+    /// sum of exp(logit - max)
+    sum: f32,
+    /// the target's logit, where the target lies in this block
+    target: f32,
+}
+
+struct RowStats {
+    lse: f32,
+    loss: f32,
+}
+
+pub fn forward(losses: &mut [f32], h: &[f32], w: &[f32], targets: &[i32], v: usize, d: usize) -> Result<()> {
+    check(targets, v)?;
+    let cut = Cut::new(v, d);
+    for (losses, (h, targets)) in losses.chunks_mut(ROWS).zip(h.chunks(ROWS * d).zip(targets.chunks(ROWS))) {
+        let rows = targets.len();
+        let mut stats = vec![BlockStats::default(); cut.blocks() * rows];
+        stats.par_chunks_mut(rows).with_max_len(1).enumerate().for_each(|(block, stats)| {
+            let w = block_of(w, cut, block);
+            scratch::with(rows * w.len() / d, |logits| block_logits(logits, stats, h, w, targets, cut, block));
+        });
+        for (loss, row) in losses.iter_mut().zip(rows_of(&stats, targets, cut)) {
+            *loss = row.loss;
+        }
+    }
+    Ok(())
+}
+
+pub fn forward_backward(
+    losses: &mut [f32],
+    d_h: &mut [f32],
+    d_w: &mut [f32],
+    h: &[f32],
+    w: &[f32],
+    targets: &[i32],
+    grad_scale: f32,
+    v: usize,
+    d: usize,
+) -> Result<()> {
+    check(targets, v)?;
+    let cut = Cut::new(v, d);
+    let chunk = (MAX_LOGITS / v).clamp(MIN_ROWS, ROWS);
+    let most = chunk.min(targets.len());
+    let mut logits = vec![0.0; most * v];
+    let mut partial = vec![0.0; most * d * v.div_ceil(cut.group())];
+    for (i, targets) in targets.chunks(chunk).enumerate() {
+        let rows = targets.len();
+        let h = &h[i * chunk * d..][..rows * d];
+        let logits = &mut logits[..rows * v];
+        let mut stats = vec![BlockStats::default(); cut.blocks() * rows];
+        // 1.
+        (logits.par_chunks_mut(rows * cut.block), stats.par_chunks_mut(rows))
+            .into_par_iter()
+            .with_max_len(1)
+            .enumerate()
+            .for_each(|(block, (logits, stats))| block_logits(logits, stats, h, block_of(w, cut, block), targets, cut, block));
+        // 2.
+        let row_stats = rows_of(&stats, targets, cut);
+        for (loss, row) in losses[i * chunk..].iter_mut().zip(&row_stats) {
+            *loss = row.loss;
+        }
+        // 3.
+        let group = cut.group();
+        (logits.par_chunks_mut(rows * group), d_w.par_chunks_mut(group * d), partial.par_chunks_mut(rows * d))
+            .into_par_iter()
+            .with_max_len(1)
+            .enumerate()
+            .for_each(|(g, (logits, d_w, d_h))| {
+                d_h.fill(0.0);
+                let blocks = logits.chunks_mut(rows * cut.block).zip(d_w.chunks_mut(cut.block * d));
+                for (b, (logits, d_w)) in blocks.enumerate() {
+                    let block = g * cut.per_group + b;
+                    let width = d_w.len() / d;
+                    block_gradient(logits, &stats[block * rows..][..rows], &row_stats, targets, grad_scale, width, block * cut.block);
+                    let d_logits = Mat::new(logits, rows, width);
+                    product(MatMut::new(d_w, width, d), Output::Add, 1.0, d_logits.t(), Mat::new(h, rows, d));
+                    let w = Mat::new(block_of(w, cut, block), width, d);
+                    product(MatMut::new(d_h, rows, d), Output::Add, 1.0, d_logits, w);
+                }
+            });
+        // 4.
+        let piece = row_block(d) * d;
+        d_h[i * chunk * d..][..rows * d].par_chunks_mut(piece).enumerate().for_each(|(p, d_h)| {
+            d_h.fill(0.0);
+            for group in partial.chunks_exact(rows * d).take(v.div_ceil(group)) {
+                math::add_into(d_h, &group[p * piece..][..d_h.len()]);
+            }
+        });
+    }
+    Ok(())
+}
+
+fn check(targets: &[i32], v: usize) -> Result<()> {
+    match targets.iter().enumerate().find(|&(_, &target)| target >= 0 && target as usize >= v) {
+        Some((at, target)) => {
+            Err(Error::Argument(format!("Cannot score target {target} at position {at}: ids must be below {v}, or negative for none")))
+        }
+        None => Ok(()),
+    }
+}
+
+fn block_of(w: &[f32], cut: Cut, block: usize) -> &[f32] {
+    let first = block * cut.block;
+    &w[first * cut.d..cut.v.min(first + cut.block) * cut.d]
+}
+
+/// Leaves exp(logit - block max) in `logits` (rows, block).
+fn block_logits(logits: &mut [f32], stats: &mut [BlockStats], h: &[f32], w: &[f32], targets: &[i32], cut: Cut, block: usize) {
+    let (rows, width) = (stats.len(), w.len() / cut.d);
+    let first = block * cut.block;
+    product(MatMut::new(logits, rows, width), Output::Overwrite, 1.0, Mat::new(h, rows, cut.d), Mat::new(w, width, cut.d).t());
+    for ((row, stats), &target) in logits.chunks_exact_mut(width).zip(stats).zip(targets) {
+        if let Some(place) = place_in(target, first, width) {
+            stats.target = row[place];
+        }
+        stats.max = math::row_max(row);
+        stats.sum = math::exp_shifted(row, stats.max);
+    }
+}
+
+/// Where a target lies in the block that starts at `first`.
+fn place_in(target: i32, first: usize, width: usize) -> Option<usize> {
+    let place = usize::try_from(target).ok()?.checked_sub(first)?;
+    (place < width).then_some(place)
+}
+
+/// Loss and lse of every row, in f64 to round once.
+fn rows_of(stats: &[BlockStats], targets: &[i32], cut: Cut) -> Vec<RowStats> {
+    let rows = targets.len();
+    let row_of = |r: usize| {
+        let blocks = stats[r..].iter().step_by(rows);
+        let max = blocks.clone().fold(f32::NEG_INFINITY, |max, block| if max >= block.max || max.is_nan() { max } else { block.max });
+        let sum: f64 = blocks.map(|block| block.sum as f64 * math::exp(block.max - max) as f64).sum();
+        let lse = max as f64 + sum.ln();
+        let loss = match usize::try_from(targets[r]) {
+            Ok(target) => (lse - stats[target / cut.block * rows + r].target as f64) as f32,
+            Err(_) => 0.0,
+        };
+        RowStats { lse: lse as f32, loss }
+    };
+    (0..rows).into_par_iter().with_min_len(16).map(row_of).collect()
+}
+
+/// From exp(logit - block max) to the gradient of the logits.
+fn block_gradient(
+    logits: &mut [f32],
+    stats: &[BlockStats],
+    row_stats: &[RowStats],
+    targets: &[i32],
+    grad_scale: f32,
+    width: usize,
+    first: usize,
+) {
+    for (r, row) in logits.chunks_exact_mut(width).enumerate() {
+        if targets[r] < 0 {
+            row.fill(0.0);
+            continue;
+        }
+        math::scale(row, grad_scale * math::exp(stats[r].max - row_stats[r].lse));
+        if let Some(place) = place_in(targets[r], first, width) {
+            row[place] -= grad_scale;
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Scalar functions and sums that the compiler turns into vector code when inlined into a `multiversion` function. No fused
+//! multiply-add: the portable path would call a library for it, and every path gives the same bits this way.
+
+use multiversion::multiversion;
+
+/// Lanes of a vector sum: one fixed order of additions, whatever the width of the machine's registers.
+pub const LANES: usize = 16;
+
+/// Below this `exp` is 0 (the true value is under 1.7e-38).
+const EXP_LOW: f32 = -87.0;
+/// Above this `exp` is infinite, as in exact f32 rounding.
+const EXP_HIGH: f32 = 88.722_84;
+
+/// e^x, within 2 ulp: x = n ln 2 + r with |r| <= ln 2 / 2, then the Taylor polynomial of degree 7 in r, then 2^n. NaN stays NaN.
+#[inline(always)]
+pub fn exp(x: f32) -> f32 {
+    // adding 1.5 * 2^23 rounds to an integer and leaves it in the low bits
+    const ROUND: f32 = 12_582_912.0;
+    const LN2_HIGH: f32 = 355.0 / 512.0;
+    const LN2_LOW: f32 = -2.121_944_4e-4;
+    let shifted = x * std::f32::consts::LOG2_E + ROUND;
+    let n = shifted - ROUND;
+    let r = (x - n * LN2_HIGH) - n * LN2_LOW;
+    let mut tail = 1.0 / 5040.0;
+    tail = tail * r + 1.0 / 720.0;
+    tail = tail * r + 1.0 / 120.0;
+    tail = tail * r + 1.0 / 24.0;
+    tail = tail * r + 1.0 / 6.0;
+    tail = tail * r + 0.5;
+    let p = 1.0 + (r + r * r * tail);
+    // 2^(n-1), then doubled: n itself may be 128
+    let power = f32::from_bits(shifted.to_bits().wrapping_add(126) << 23);
+    let y = p * power * 2.0;
+    let y = if x < EXP_LOW { 0.0 } else { y };
+    if x > EXP_HIGH { f32::INFINITY } else { y }
+}
+
+/// 1 / (1 + e^-x).
+#[inline(always)]
+pub fn sigmoid(x: f32) -> f32 {
+    1.0 / (1.0 + exp(-x))
+}
+
+/// Sum of `term(i)` over `0..n`: lane i mod 16 first, then the lanes by halves.
+#[inline(always)]
+pub fn sum(n: usize, term: impl Fn(usize) -> f32) -> f32 {
+    let mut lanes = [0.0f32; LANES];
+    let whole = n - n % LANES;
+    let mut i = 0;
+    while i < whole {
+        for (lane, slot) in lanes.iter_mut().enumerate() {
+            *slot += term(i + lane);
+        }
+        i += LANES;
+    }
+    for (lane, slot) in lanes.iter_mut().enumerate().take(n - whole) {
+        *slot += term(whole + lane);
+    }
+    let mut width = LANES / 2;
+    while width > 0 {
+        for lane in 0..width {
+            lanes[lane] += lanes[lane + width];
+        }
+        width /= 2;
+    }
+    lanes[0]
+}
+
+/// `<x, y>` over `x.len()` elements.
+#[inline(always)]
+pub fn dot(x: &[f32], y: &[f32]) -> f32 {
+    let y = &y[..x.len()];
+    sum(x.len(), |i| x[i] * y[i])
+}
+
+/// Largest element; NaN when one is not finite. Negative infinity for none.
+#[inline(always)]
+pub fn max(x: &[f32]) -> f32 {
+    let mut lanes = [f32::NEG_INFINITY; LANES];
+    // a comparison would lose NaN: 0 * v is 0 for finite v alone
+    let mut faults = [0.0f32; LANES];
+    for chunk in x.chunks(LANES) {
+        for (lane, &v) in chunk.iter().enumerate() {
+            lanes[lane] = if v > lanes[lane] { v } else { lanes[lane] };
+            faults[lane] += v * 0.0;
+        }
+    }
+    let best = lanes.into_iter().fold(f32::NEG_INFINITY, |a, b| if b > a { b } else { a });
+    if faults.into_iter().sum::<f32>() == 0.0 { best } else { f32::NAN }
+}
+
+/// Overwrites `x` with `exp(x - shift)` and returns the sum.
+#[multiversion(targets = "simd")]
+pub fn exp_shifted(x: &mut [f32], shift: f32) -> f32 {
+    for v in x.iter_mut() {
+        *v = exp(*v - shift);
+    }
+    let x = &*x;
+    sum(x.len(), |i| x[i])
+}
+
+/// Largest element, see [`max`].
+#[multiversion(targets = "simd")]
+pub fn row_max(x: &[f32]) -> f32 {
+    max(x)
+}
+
+/// `<x, y>`, see [`dot`].
+#[multiversion(targets = "simd")]
+pub fn row_dot(x: &[f32], y: &[f32]) -> f32 {
+    dot(x, y)
+}
+
+/// Multiplies `x` by `factor`.
+#[multiversion(targets = "simd")]
+pub fn scale(x: &mut [f32], factor: f32) {
+    for v in x.iter_mut() {
+        *v *= factor;
+    }
+}
+
+/// Adds `x` into `out`.
+#[multiversion(targets = "simd")]
+pub fn add_into(out: &mut [f32], x: &[f32]) {
+    for (o, &v) in out.iter_mut().zip(x) {
+        *o += v;
+    }
+}

@@ -1,0 +1,134 @@
+//! Muon: momentum orthogonalised by Newton-Schulz. All matrices of all parameters form one parallel list, each done by one thread.
+
+use multiversion::multiversion;
+use rayon::prelude::*;
+
+use super::gemm::{Mat, MatMut, Output, product};
+use super::{Cpu, elementwise, scratch};
+use crate::backend::{MuonStep, MuonUpdate};
+
+/// Coefficients of the Newton-Schulz polynomial x -> a x + b x^3 + c x^5.
+const A: f32 = 3.4445;
+const B: f32 = -4.7750;
+const C: f32 = 2.0315;
+/// Smallest norm divided by: a zero update stays zero.
+const MIN_NORM: f32 = 1e-7;
+/// Rows of a block of a symmetric product.
+const SYMMETRIC_ROWS: usize = 64;
+
+struct Task<'a> {
+    w: &'a mut [f32],
+    m: &'a mut [f32],
+    g: &'a [f32],
+    rows: usize,
+    cols: usize,
+    lr: f32,
+}
+
+pub fn step(updates: &mut [MuonUpdate<'_, Cpu>], step: MuonStep) {
+    let mut tasks = Vec::new();
+    for MuonUpdate { w, m, g, count, rows, cols, lr } in updates {
+        let (rows, cols, lr) = (*rows, *cols, *lr);
+        let (size, all) = (rows * cols, *count * rows * cols);
+        let matrices = w[..all].chunks_exact_mut(size).zip(m[..all].chunks_exact_mut(size)).zip(g[..all].chunks_exact(size));
+        tasks.extend(matrices.map(|((w, m), g)| Task { w, m, g, rows, cols, lr }));
+    }
+    // the largest first, so that no thread is left alone with one at the end
+    tasks.sort_by_key(|task| std::cmp::Reverse(task.w.len() * task.rows.min(task.cols)));
+    tasks.into_par_iter().with_max_len(1).for_each(|task| update(task, step));
+}
+
+fn update(task: Task<'_>, step: MuonStep) {
+    let Task { w, m, g, rows, cols, lr } = task;
+    let (size, side) = (w.len(), rows.min(cols));
+    scratch::with(2 * size + 2 * side * side, |buf| {
+        let (x, rest) = buf.split_at_mut(size);
+        let (spare, squares) = rest.split_at_mut(size);
+        momentum(x, m, g, step.momentum, step.grad_scale);
+        let norm = (elementwise::block_sum_squares(x).sqrt() as f32).max(MIN_NORM);
+        super::math::scale(x, 1.0 / norm);
+        let x = newton_schulz(x, spare, squares, rows, cols, step.newton_schulz_steps);
+        let keep = (1.0 - lr as f64 * step.weight_decay as f64) as f32;
+        let rate = (lr as f64 * (rows as f64 / cols as f64).max(1.0).sqrt()) as f32;
+        apply(w, x, keep, rate);
+    });
+}
+
+/// Orthogonalises `x` (rows, cols); returns where the result lies, `x` or `spare`.
+/// With S the smaller side: G = X X^T (S, S), then X = (a I + b G + c G^2) X. A tall matrix is used through its transpose.
+fn newton_schulz<'a>(
+    mut x: &'a mut [f32],
+    mut spare: &'a mut [f32],
+    squares: &mut [f32],
+    rows: usize,
+    cols: usize,
+    steps: u32,
+) -> &'a mut [f32] {
+    let side = rows.min(cols);
+    let tall = rows > cols;
+    let (gram, poly) = squares.split_at_mut(side * side);
+    for _ in 0..steps {
+        let wide = if tall { Mat::new(x, rows, cols).t() } else { Mat::new(x, rows, cols) };
+        symmetric_product(gram, Output::Overwrite, 1.0, wide, wide.t(), side);
+        start_polynomial(poly, gram, side);
+        let square = Mat::new(gram, side, side);
+        symmetric_product(poly, Output::Add, C, square, square, side);
+        let out = MatMut::new(spare, rows, cols);
+        product(if tall { out.t() } else { out }, Output::Overwrite, 1.0, Mat::new(poly, side, side), wide);
+        std::mem::swap(&mut x, &mut spare);
+    }
+    x
+}
+
+/// A product known to be symmetric: the blocks on and below the diagonal, then their mirror.
+fn symmetric_product(out: &mut [f32], mode: Output, alpha: f32, lhs: Mat<'_>, rhs: Mat<'_>, side: usize) {
+    for (i, block) in MatMut::new(out, side, side).row_blocks(SYMMETRIC_ROWS).into_iter().enumerate() {
+        let first = i * SYMMETRIC_ROWS;
+        let end = side.min(first + SYMMETRIC_ROWS);
+        product(block.split_cols(end).0, mode, alpha, lhs.rows(first..end), rhs.cols(0..end));
+    }
+    mirror(out, side);
+}
+
+/// Copies what lies below the diagonal to above it, by small blocks that stay in the first-level cache.
+fn mirror(x: &mut [f32], side: usize) {
+    const BLOCK: usize = 16;
+    for top in (0..side).step_by(BLOCK) {
+        for left in (top..side).step_by(BLOCK) {
+            for r in top..side.min(top + BLOCK) {
+                for c in left.max(r + 1)..side.min(left + BLOCK) {
+                    x[r * side + c] = x[c * side + r];
+                }
+            }
+        }
+    }
+}
+
+/// `poly = a I + b gram`.
+#[multiversion(targets = "simd")]
+fn start_polynomial(poly: &mut [f32], gram: &[f32], side: usize) {
+    for (p, &g) in poly.iter_mut().zip(gram) {
+        *p = B * g;
+    }
+    for i in 0..side {
+        poly[i * side + i] += A;
+    }
+}
+
+/// `m = mu m + (1-mu) g`, then `x = (1-mu) g + mu m`.
+#[multiversion(targets = "simd")]
+fn momentum(x: &mut [f32], m: &mut [f32], g: &[f32], mu: f32, grad_scale: f32) {
+    for ((x, m), &g) in x.iter_mut().zip(m).zip(g) {
+        let g = (1.0 - mu) * (g * grad_scale);
+        *m = mu * *m + g;
+        *x = g + mu * *m;
+    }
+}
+
+/// `w = keep w - rate x`.
+#[multiversion(targets = "simd")]
+fn apply(w: &mut [f32], x: &[f32], keep: f32, rate: f32) {
+    for (w, &x) in w.iter_mut().zip(x) {
+        *w = keep * *w - rate * x;
+    }
+}
