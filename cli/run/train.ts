@@ -80,7 +80,7 @@ export async function train(experiment: Experiment, options: RunOptions): Promis
   using interrupt = new Interrupt();
   using trainer = new Trainer(experiment.plan, { threads: options.threads });
   interrupt.onRequest(() => {
-    log.info("stopping after saving a checkpoint; Ctrl-C again stops at once");
+    log.info("stopping; Ctrl-C again stops at once, without a checkpoint");
     trainer.cancel();
   });
   try {
@@ -113,7 +113,8 @@ export async function train(experiment: Experiment, options: RunOptions): Promis
     });
   } catch (error) {
     if (!isCancelled(error)) throw error;
-    Deno.exitCode = INTERRUPTED; // before the first step: there is nothing to save
+    log.info("interrupted before the first step: nothing was written");
+    Deno.exitCode = INTERRUPTED;
   } finally {
     display.clear();
   }
@@ -231,9 +232,10 @@ function smooth(before: number | undefined, now: number): number {
   return before === undefined ? now : before + (now - before) / 10;
 }
 
-/** A path as one would type it here. */
+/** A path as one would type it here: relative below the working folder, otherwise as it is. */
 function here(path: string): string {
-  return relative(Deno.cwd(), path);
+  const below = relative(Deno.cwd(), path);
+  return below.startsWith("..") ? path : below;
 }
 
 function isCancelled(error: unknown): boolean {
