@@ -1,23 +1,18 @@
 /** `bowline plan`: what an experiment resolves to and what it costs, before anything runs. */
-import { Command } from "@cliffy/command";
+import { Command, ValidationError } from "@cliffy/command";
 import {
-  type Bank,
   countFlops,
-  countMemory,
   countParameters,
   countTraffic,
   estimateTime,
   type Flops,
-  loadManifest,
-  type Memory,
   type ParameterCounts,
-  type Plan,
-  resolve,
-  type Site,
   type TimeEstimate,
   tokensPerStep,
   type Traffic,
-} from "../experiments/mod.ts";
+} from "../experiments/counts.ts";
+import { countMemory, type Memory } from "../experiments/memory.ts";
+import type { Bank, Plan, Site } from "../experiments/mod.ts";
 
 /** The report as data: what `--json` prints. */
 export interface PlanReport {
@@ -84,6 +79,10 @@ export function planCommand() {
     })
     .option("--json", "Print JSON.")
     .action(async (options, experiment) => {
+      if (options.gflops <= 0) {
+        throw new ValidationError(`Cannot use --gflops ${options.gflops}: wanted a positive number`);
+      }
+      const { loadManifest, resolve } = await import("../experiments/mod.ts");
       const report = planReport(resolve(await loadManifest(experiment, options)), options);
       console.log(options.json ? JSON.stringify(report.json, null, 2) : report.text);
     });

@@ -2,9 +2,7 @@
  * The main experiments of the Expert Tying study (arXiv 2606.16825): three architectures at three scales, untied. Tie
  * them with `tie.groupSize` 2 or 4; widen tied banks with `tie.expand` 2E or 4E, narrow untied ones with E/4.
  */
-import type { ManifestInput } from "./manifest.ts";
-
-type Family = ManifestInput["model"]["family"];
+import type { Family, ManifestInput } from "./manifest.ts";
 
 type Size = Pick<
   ManifestInput["model"],

@@ -1,7 +1,8 @@
 /** From a short manifest to a complete, checked one: defaults, then the schema, then the rules between keys. */
 import type * as z from "zod";
 import { type ManifestError, unknownKey, unusable } from "./errors.ts";
-import { type Manifest, type ManifestInput, manifestKeys, manifestSchema } from "./manifest.ts";
+import type { Manifest, ManifestInput } from "./manifest.ts";
+import { manifestKeys, manifestSchema } from "./schema.ts";
 
 const OLMOE = {
   qkNorm: "whole",
@@ -22,7 +23,7 @@ const LEARNING_RATES: Record<string, number> = { muon: 0.02, adamw: 3e-4 };
 
 /** Published numbers where there are such; data, checkpoints and evaluation are this project's choice. */
 const DEFAULTS = {
-  model: { ropeTheta: 10_000, maxSeqLen: 4096 },
+  model: { ropeTheta: 10_000, maxSeqLen: 4096, paddingToken: null },
   tie: { groupSize: 1, skipFirst: 2, skipLast: 2, expand: null },
   losses: { balance: { coefficient: 0.01, counts: "top-k" }, z: { coefficient: 1e-4 }, maskLastTarget: false },
   optimizer: {
@@ -161,6 +162,12 @@ function rules({ model, tie, losses, train, data }: Manifest): Rule[] {
       !losses.maskLastTarget || train.seqLen > 1,
     ),
     rule("train.seqLen", train.seqLen, `at most model.maxSeqLen (${model.maxSeqLen})`, train.seqLen <= model.maxSeqLen),
+    rule(
+      "model.paddingToken",
+      model.paddingToken,
+      `below model.vocab (${model.vocab}), or null`,
+      model.paddingToken === null || model.paddingToken < model.vocab,
+    ),
     rule("data.files", data.files, "none beside data.corpus", data.corpus === null || data.files.length === 0),
     rule(
       "data.tokenizer.vocab",

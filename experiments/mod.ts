@@ -15,9 +15,19 @@ export {
 } from "./counts.ts";
 export { ManifestError } from "./errors.ts";
 export { loadManifest, type Overrides } from "./load.ts";
-export { type Manifest, type ManifestInput, type ManifestKey, manifestKeys, manifestSchema } from "./manifest.ts";
+export type { Family, Manifest, ManifestInput, Partially } from "./manifest.ts";
 export { countMemory, type Memory } from "./memory.ts";
 export { nano, quickstart } from "./nano.ts";
-export { type Bank, type BankOf, type Plan, planSchema, type Site } from "./plan.ts";
+export {
+  type Bank,
+  type BankCommon,
+  type BankKinds,
+  type BankOf,
+  type Optimizer,
+  type Plan,
+  planSchema,
+  type Site,
+} from "./plan.ts";
 export { preset, presets } from "./presets.ts";
 export { plan, resolve } from "./resolve.ts";
+export { type ManifestKey, manifestKeys, manifestSchema } from "./schema.ts";

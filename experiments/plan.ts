@@ -3,39 +3,141 @@
  * two sites that name the same bank. Nothing is defaulted after this point.
  */
 import * as z from "zod";
+import type { Manifest } from "./manifest.ts";
+import { checkpoint, data, evaluation, losses } from "./schema.ts";
+
+/** A resolved experiment. */
+export interface Plan {
+  /** Version of this format. */
+  format: 1;
+  /** Name of the experiment. */
+  name: string;
+  /** Seed of the initial weights and of the data order, u32. */
+  seed: number;
+  /** What stands before and after the sites. `embedding`, `head` and `finalNorm` are bank ids; a head that names the embedding is tied to it. */
+  model: {
+    family: string;
+    vocab: number;
+    width: number;
+    embedding: string;
+    head: string;
+    finalNorm: string;
+    maxSeqLen: number;
+  };
+  /** All parameters, each once. */
+  banks: Bank[];
+  /** The layer applications, in order. */
+  sites: Site[];
+  /** As in the manifest. */
+  losses: Manifest["losses"];
+  /** Both optimizers; with kind `adamw` every bank is AdamW's. Learning rates are the peaks of undivided banks. */
+  optimizer: {
+    kind: Optimizer;
+    muon: { lr: number; momentum: number; weightDecay: number; newtonSchulzSteps: number };
+    adamw: { lr: number; beta1: number; beta2: number; eps: number; weightDecay: number };
+    clipNorm: number;
+  };
+  /** Linear warmup to the peak, then a cosine to `finalFraction` of it at `steps`. */
+  schedule: { warmupSteps: number; steps: number; finalFraction: number };
+  /** B x S tokens per micro-step, `accumulation` micro-steps per step. */
+  train: { steps: number; batch: number; accumulation: number; seqLen: number; recompute: boolean };
+  /** As in the manifest. */
+  data: Manifest["data"];
+  /** As in the manifest. */
+  checkpoint: Manifest["checkpoint"];
+  /** As in the manifest. */
+  eval: Manifest["eval"];
+}
+
+/** Who updates a parameter. */
+export type Optimizer = "muon" | "adamw";
+
+/** What every bank has beside its kind, shape and options. */
+export interface BankCommon {
+  /** Unique name; parameters are called `<id>.<part>`. */
+  id: string;
+  /** Optimizer of the bank's matrices; norm gains are always AdamW's. */
+  optimizer: Optimizer;
+  /** The learning rate of the bank's matrices is divided by it. */
+  lrDivisor: number;
+  /** Number of sites that name the bank; embedding, head and final norm count as one each. */
+  uses: number;
+  /** Gain of the xavier-uniform init of each matrix and of each expert's slice. Norm gains start at 1. */
+  initGain: number;
+}
+
+/** Shape and options of each kind of bank. */
+export interface BankKinds {
+  /** One matrix (V, D). */
+  embedding: { shape: { V: number; D: number }; options: Record<string, never> };
+  /** One matrix (V, D). */
+  head: { shape: { V: number; D: number }; options: Record<string, never> };
+  /** Gains (D) of an RMSNorm. */
+  norm: { shape: { D: number }; options: { eps: number } };
+  /** q (H P, D), k and v (Hkv P, D), output (D, H P), and the gains of the q and k norms. */
+  attention: {
+    shape: { D: number; H: number; Hkv: number; P: number };
+    options: Pick<Manifest["model"], "qkNorm" | "clamp" | "ropeTheta" | "eps">;
+  };
+  /** One matrix (E, D). */
+  router: { shape: { D: number; E: number }; options: { topK: number } & Manifest["model"]["router"] };
+  /** Gate and up, fused: (E, 2F, D), and down: (E, D, F). */
+  experts: { shape: { E: number; D: number; F: number }; options: { muonSlices: "fused" | "split" } };
+}
+
+/** A bank of one kind. */
+export type BankOf<K extends keyof BankKinds> = BankCommon & { kind: K } & BankKinds[K];
+
+/** A bank: parameters that one or more sites use. */
+export type Bank = { [K in keyof BankKinds]: BankOf<K> }[keyof BankKinds];
+
+/** A layer application: the ids of the banks it uses. */
+export interface Site {
+  /** Norm before attention. */
+  attentionNorm: string;
+  /** Attention. */
+  attention: string;
+  /** Norm before the experts. */
+  ffnNorm: string;
+  /** Router; it has as many outputs as the bank of experts has experts. */
+  router: string;
+  /** Experts. */
+  experts: string;
+}
+
+// --- schema ---
 
 const size = z.int().min(1);
-const id = z.string().min(1);
-
-/** What every bank has beside its shape and its options. */
-const common = {
-  id,
-  /** Optimizer of the bank's matrices; norm gains are always AdamW's. */
-  optimizer: z.enum(["muon", "adamw"]),
-  /** The learning rate of this bank is divided by it. */
-  lrDivisor: z.number().positive(),
-  /** Number of sites that name the bank; embedding, head and final norm count as one each. */
-  uses: size,
-  /** Gain of the xavier-uniform init of each matrix. Norm gains start at 1. */
-  initGain: z.number().positive(),
-};
+const text = z.string().min(1);
+const positive = z.number().positive();
+const nonNegative = z.number().min(0);
+const decayRate = z.number().min(0).lt(1);
 
 const bank = <const K extends string, S extends z.ZodRawShape, O extends z.ZodRawShape>(
   kind: K,
   shape: S,
   options: O,
 ) =>
-  z.strictObject({ ...common, kind: z.literal(kind), shape: z.strictObject(shape), options: z.strictObject(options) });
+  z.strictObject({
+    id: text,
+    kind: z.literal(kind),
+    shape: z.strictObject(shape),
+    options: z.strictObject(options),
+    optimizer: z.enum(["muon", "adamw"]),
+    lrDivisor: positive,
+    uses: size,
+    initGain: positive,
+  });
 
-const bankSchema = z.discriminatedUnion("kind", [
+const banks: z.ZodType<Bank[]> = z.array(z.discriminatedUnion("kind", [
   bank("embedding", { V: size, D: size }, {}),
   bank("head", { V: size, D: size }, {}),
-  bank("norm", { D: size }, { eps: z.number().positive() }),
+  bank("norm", { D: size }, { eps: positive }),
   bank("attention", { D: size, H: size, Hkv: size, P: size }, {
     qkNorm: z.enum(["whole", "head", "none"]),
-    clamp: z.number().positive().nullable(),
-    ropeTheta: z.number().positive(),
-    eps: z.number().positive(),
+    clamp: positive.nullable(),
+    ropeTheta: positive,
+    eps: positive,
   }),
   bank("router", { D: size, E: size }, {
     topK: size,
@@ -43,78 +145,43 @@ const bankSchema = z.discriminatedUnion("kind", [
     renormalize: z.boolean(),
   }),
   bank("experts", { E: size, D: size, F: size }, { muonSlices: z.enum(["fused", "split"]) }),
-]);
-
-const siteSchema = z.strictObject({ attentionNorm: id, attention: id, ffnNorm: id, router: id, experts: id });
+]));
 
 /** The schema of plan.json: unknown and missing keys are errors. */
-export const planSchema = z.strictObject({
+export const planSchema: z.ZodType<Plan> = z.strictObject({
   format: z.literal(1),
-  name: z.string().min(1),
+  name: text,
   seed: z.int().min(0).max(2 ** 32 - 1),
   model: z.strictObject({
-    family: id,
+    family: text,
     vocab: size,
     width: size,
-    /** Bank ids; a head that names the embedding is tied to it. */
-    embedding: id,
-    head: id,
-    finalNorm: id,
+    embedding: text,
+    head: text,
+    finalNorm: text,
     maxSeqLen: size,
+    /** A token whose embedding row gets no gradient, or null. */
+    paddingToken: z.int().min(0).nullable(),
   }),
-  banks: z.array(bankSchema),
-  sites: z.array(siteSchema).min(1),
-  losses: z.strictObject({
-    balance: z.strictObject({ coefficient: z.number().min(0), counts: z.enum(["top-k", "argmax"]) }),
-    z: z.strictObject({ coefficient: z.number().min(0) }),
-    maskLastTarget: z.boolean(),
-  }),
+  banks,
+  sites: z.array(z.strictObject({ attentionNorm: text, attention: text, ffnNorm: text, router: text, experts: text }))
+    .min(1),
+  losses,
   optimizer: z.strictObject({
     kind: z.enum(["muon", "adamw"]),
-    muon: z.strictObject({
-      lr: z.number().positive(),
-      momentum: z.number().min(0).lt(1),
-      weightDecay: z.number().min(0),
-      newtonSchulzSteps: size,
-    }),
+    muon: z.strictObject({ lr: positive, momentum: decayRate, weightDecay: nonNegative, newtonSchulzSteps: size }),
     adamw: z.strictObject({
-      lr: z.number().positive(),
-      beta1: z.number().min(0).lt(1),
-      beta2: z.number().min(0).lt(1),
-      eps: z.number().positive(),
-      weightDecay: z.number().min(0),
+      lr: positive,
+      beta1: decayRate,
+      beta2: decayRate,
+      eps: positive,
+      weightDecay: nonNegative,
     }),
-    clipNorm: z.number().positive(),
+    clipNorm: positive,
   }),
   schedule: z.strictObject({ warmupSteps: z.int().min(0), steps: size, finalFraction: z.number().min(0).max(1) }),
   train: z.strictObject({ steps: size, batch: size, accumulation: size, seqLen: size, recompute: z.boolean() }),
-  data: z.strictObject({
-    corpus: z.enum(["sotu"]).nullable(),
-    files: z.array(z.string().min(1)),
-    tokenizer: z.discriminatedUnion("kind", [
-      z.strictObject({ kind: z.literal("train-bpe"), vocab: size }),
-      z.strictObject({ kind: z.literal("file"), path: z.string().min(1) }),
-    ]),
-    separator: z.string().min(1),
-    minCharacters: z.int().min(0),
-    heldOut: z.discriminatedUnion("kind", [
-      z.strictObject({ kind: z.literal("documents"), every: z.int().min(2), index: z.int().min(0) }),
-      z.strictObject({ kind: z.literal("tail"), fraction: z.number().gt(0).lt(1) }),
-    ]),
-    order: z.enum(["shuffled-windows"]),
-  }),
-  checkpoint: z.strictObject({ every: size, keep: size }),
-  eval: z.strictObject({ every: size, batches: size.nullable() }),
+  data,
+  checkpoint,
+  eval: evaluation,
 });
-
-/** A resolved experiment. */
-export type Plan = z.infer<typeof planSchema>;
-
-/** A bank: parameters that one or more sites use. Which shape and options it has follows from its kind. */
-export type Bank = z.infer<typeof bankSchema>;
-
-/** A layer application: the ids of the banks it uses. */
-export type Site = z.infer<typeof siteSchema>;
-
-/** A bank of one kind. */
-export type BankOf<K extends Bank["kind"]> = Extract<Bank, { kind: K }>;

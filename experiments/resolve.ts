@@ -30,6 +30,7 @@ export function resolve(m: Manifest): Plan {
       head: "head",
       finalNorm: "final_norm",
       maxSeqLen: m.model.maxSeqLen,
+      paddingToken: m.model.paddingToken,
     },
     banks,
     sites,

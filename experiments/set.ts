@@ -1,6 +1,6 @@
 /** Changes to a manifest before it is completed, so that what follows from a changed key follows the change. */
 import { ManifestError, unknownKey, unusable } from "./errors.ts";
-import { manifestKeys } from "./manifest.ts";
+import { manifestKeys } from "./schema.ts";
 
 /** A value for the key at a dotted path. */
 export interface Assignment {

@@ -187,7 +187,7 @@ pub trait Backend: Send + Sync + Sized + 'static {
 
     /// Overwrites `out` (T, D) with the rows of `table` (V, D) named by `tokens` (T).
     fn embedding_forward(&self, out: &mut Self::F, table: &Self::F, tokens: &Self::I, t: usize, v: usize, d: usize) -> Result<()>;
-    /// Adds into `d_table` (V, D); tokens in ascending order.
+    /// Adds into `d_table` (V, D); tokens in ascending order, a negative one adds nothing.
     fn embedding_backward(&self, d_table: &mut Self::F, d_out: &Self::F, tokens: &Self::I, t: usize, v: usize, d: usize) -> Result<()>;
 
     // --- rmsnorm ---

@@ -1,14 +1,16 @@
 //! Files that are either whole or absent: hashed writing, synced folders that appear by one rename, and the cleaning
 //! up after a process that was killed in between. Checkpoints and the cache of prepared data are written with it.
 //!
-//! One folder has one writer at a time; names that start with `.tmp-` and `.old-` in its parent belong to this module.
+//! Names that start with `.tmp-` and `.old-` in the parent of such a folder belong to this module.
 
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// Size and SHA-256 of a file.
@@ -82,6 +84,14 @@ pub fn record_of(path: &Path) -> Result<FileRecord> {
     }
 }
 
+/// Folders that this process is writing now. Whoever holds the lock may move and remove folders: two threads never clear
+/// away or replace the same one.
+static LIVE: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+
+fn live() -> MutexGuard<'static, BTreeSet<PathBuf>> {
+    LIVE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// A folder in the making beside its final place. Dropping it without `commit` removes it.
 pub struct TempFolder {
     path: PathBuf,
@@ -93,9 +103,12 @@ impl TempFolder {
     pub fn beside(target: &Path) -> Result<Self> {
         let (parent, name) = parent_and_name(target)?;
         fs::create_dir_all(parent).map_err(|e| Error::file("create the folder", parent, e))?;
-        clear_stale(parent)?;
-        let path = parent.join(format!(".tmp-{name}-{}", std::process::id()));
+        let mut live = live();
+        clear(parent, &live)?;
+        let path = (0..).map(|n| parent.join(format!(".tmp-{name}-{n}-{}", std::process::id()))).find(|path| !live.contains(path));
+        let path = path.unwrap_or_default();
         fs::create_dir(&path).map_err(|e| Error::file("create the folder", &path, e))?;
+        live.insert(path.clone());
         Ok(Self { path, target: target.into() })
     }
 
@@ -109,6 +122,7 @@ impl TempFolder {
     pub fn commit(self) -> Result<()> {
         let (parent, name) = parent_and_name(&self.target)?;
         sync_folder(&self.path)?;
+        let _live = live();
         let aside = parent.join(format!(".old-{name}-{}", std::process::id()));
         let replaces = self.target.is_dir();
         if replaces {
@@ -132,13 +146,15 @@ impl Drop for TempFolder {
     fn drop(&mut self) {
         // After `commit` there is nothing here; after a failure the error that caused it matters more than this one.
         let _ = fs::remove_dir_all(&self.path);
+        live().remove(&self.path);
     }
 }
 
 /// Removes a folder so that a kill in between leaves only something `clear_stale` knows.
 pub fn remove_folder(folder: &Path) -> Result<()> {
     let (parent, name) = parent_and_name(folder)?;
-    let doomed = parent.join(format!(".tmp-{name}-{}", std::process::id()));
+    let _live = live();
+    let doomed = parent.join(format!(".tmp-{name}-doomed-{}", std::process::id()));
     fs::rename(folder, &doomed).map_err(|e| Error::file("remove", folder, e))?;
     fs::remove_dir_all(&doomed).map_err(|e| Error::file("remove", &doomed, e))
 }
@@ -146,14 +162,18 @@ pub fn remove_folder(folder: &Path) -> Result<()> {
 /// Clears what killed processes left in `parent`: half-written folders go, a folder that was moved aside for a
 /// replacement that never came is put back. A missing `parent` has nothing to clear.
 pub fn clear_stale(parent: &Path) -> Result<()> {
+    clear(parent, &live())
+}
+
+fn clear(parent: &Path, live: &BTreeSet<PathBuf>) -> Result<()> {
     let Ok(entries) = fs::read_dir(parent) else { return Ok(()) };
     for entry in entries.flatten() {
         let file_name = entry.file_name();
         let Some((kind, name, pid)) = file_name.to_str().and_then(parse_reserved) else { continue };
-        if !is_stale(pid, &entry) {
+        let path = entry.path();
+        if live.contains(&path) || !is_stale(pid, &entry) {
             continue;
         }
-        let path = entry.path();
         let target = parent.join(name);
         if kind == Reserved::Aside && !target.exists() {
             fs::rename(&path, &target).map_err(|e| Error::file("restore", &target, e))?;
@@ -180,8 +200,8 @@ fn parse_reserved(file_name: &str) -> Option<(Reserved, &str, u32)> {
     Some((kind, name, pid.parse().ok()?))
 }
 
-/// Our own id counts as stale: one process writes one folder at a time, and in a container a new process often has the
-/// id of the killed one. An old entry is stale too, whoever has its id now.
+/// What carries our own id and is not live was left by a killed process with the same id, which is common in containers.
+/// An old entry is stale too, whoever has its id now.
 fn is_stale(pid: u32, entry: &fs::DirEntry) -> bool {
     let is_own = pid == std::process::id();
     let is_dead = Path::new("/proc/self").exists() && !Path::new(&format!("/proc/{pid}")).exists();

@@ -106,6 +106,8 @@ pub struct Layout {
     pub final_norm: NormUse,
     pub width: usize,
     pub vocab: usize,
+    /// A token whose embedding row gets no gradient.
+    pub padding_token: Option<usize>,
 }
 
 impl Layout {
@@ -167,6 +169,7 @@ impl Layout {
             final_norm: norm(&plan.model.final_norm)?,
             width: plan.model.width,
             vocab: plan.model.vocab,
+            padding_token: plan.model.padding_token,
         })
     }
 

@@ -46,6 +46,8 @@ pub struct ModelSpec {
     pub head: String,
     pub final_norm: String,
     pub max_seq_len: usize,
+    /// A token whose embedding row gets no gradient, as the published OLMoE has it for its padding token.
+    pub padding_token: Option<usize>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

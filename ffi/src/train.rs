@@ -29,6 +29,8 @@ pub struct Trainer<B: Backend> {
     step: u64,
     /// Tokens trained on.
     tokens: u64,
+    /// Clipping factor of the last step.
+    grad_scale: f32,
 }
 
 struct Data {
@@ -77,7 +79,7 @@ impl<B: Backend> Trainer<B> {
         let workspace = Workspace::new(&backend, &model.layout, train.batch, train.seq_len, true, train.recompute)?;
         let grads = model.zeros_like(&backend)?;
         let optimizer = Optimizer::new(&backend, &model.layout)?;
-        Ok(Trainer { backend: Arc::new(backend), plan, model, grads, optimizer, workspace, data: None, step: 0, tokens: 0 })
+        Ok(Trainer { backend: Arc::new(backend), plan, model, grads, optimizer, workspace, data: None, step: 0, tokens: 0, grad_scale: 1.0 })
     }
 
     /// The device; a whole step runs a little faster inside `Cpu::install`.
@@ -150,7 +152,7 @@ impl<B: Backend> Trainer<B> {
                 watch.part((i as f64 + from) / n, (i as f64 + to) / n)
             };
             let start = Instant::now();
-            self.workspace.load(b, windows, self.model.layout.vocab, losses.mask_last_target)?;
+            self.workspace.load(b, &self.model.layout, windows, losses.mask_last_target)?;
             let stats = self.workspace.forward(b, &self.model, &part(0.0, 0.3)).map_err(|e| blame(e, self.step, b, &self.model, &self.grads))?;
             routers.push(RouterMetrics::new(&self.model.layout, &stats, &self.workspace.expert_ids, counts));
             forward_s += start.elapsed().as_secs_f64();
@@ -176,8 +178,8 @@ impl<B: Backend> Trainer<B> {
         // 3. Clip and update.
         let factor = schedule::factor(&self.plan.schedule, self.step);
         let lr = LearningRates { muon: self.plan.optimizer.muon.lr * factor, adamw: self.plan.optimizer.adamw.lr * factor };
-        let grad_scale = (self.plan.optimizer.clip_norm / (grad_norm + 1e-6)).min(1.0) as f32;
-        self.optimizer.step(b, &mut self.model, &self.grads, &self.plan.optimizer, lr, self.step + 1, grad_scale)?;
+        self.grad_scale = (self.plan.optimizer.clip_norm / (grad_norm + 1e-6)).min(1.0) as f32;
+        self.optimizer.step(b, &mut self.model, &self.grads, &self.plan.optimizer, lr, self.step + 1, self.grad_scale)?;
         self.step += 1;
         self.tokens += (train.accumulation * train.batch * train.seq_len) as u64;
         Ok(StepReport {
@@ -219,7 +221,7 @@ impl<B: Backend> Trainer<B> {
         let byte_lengths = self.data.as_ref().and_then(|d| d.byte_lengths.as_ref());
         let (mut nll, mut tokens, mut bytes) = (0.0, 0, 0u64);
         for (i, windows) in batches.iter().enumerate() {
-            tokens += self.workspace.load(b, windows, self.model.layout.vocab, mask)? as u64;
+            tokens += self.workspace.load(b, &self.model.layout, windows, mask)? as u64;
             let n = batches.len() as f64;
             self.workspace.forward(b, &self.model, &watch.part(i as f64 / n, (i + 1) as f64 / n))?;
             nll += self.workspace.losses(b, &self.model)?.iter().map(|&l| f64::from(l)).sum::<f64>();
@@ -232,11 +234,16 @@ impl<B: Backend> Trainer<B> {
         Ok(EvalReport { loss: nll / tokens as f64, tokens, bits_per_byte })
     }
 
-    /// A copy of a parameter or of its gradient in the last step, before clipping.
+    /// A copy of a parameter, or of its gradient in the last step, clipped.
     pub fn read(&self, name: &str, gradient: bool) -> Result<Vec<f32>> {
         let id = self.model.layout.find(name).ok_or_else(|| Error::Argument(format!("Cannot read \"{name}\": no parameter has this name")))?;
         let mut out = vec![0.0; self.model.layout.params[id].size()];
-        self.backend.download(&mut out, if gradient { &self.grads[id] } else { &self.model.weights[id] })?;
+        if gradient {
+            self.backend.download(&mut out, &self.grads[id])?;
+            out.iter_mut().for_each(|x| *x *= self.grad_scale);
+        } else {
+            self.backend.download(&mut out, &self.model.weights[id])?;
+        }
         Ok(out)
     }
 

@@ -3,7 +3,11 @@ use bowline::data::*;
 use std::sync::atomic::AtomicBool;
 #[test]
 fn explore() {
-    let mut files: Vec<_> = std::fs::read_dir("/tmp/sotu/package/data").unwrap().map(|e| e.unwrap().path()).filter(|p| p.extension().is_some_and(|e| e == "txt")).collect();
+    let mut files: Vec<_> = std::fs::read_dir("/tmp/sotu/package/data")
+        .unwrap()
+        .map(|e| e.unwrap().path())
+        .filter(|p| p.extension().is_some_and(|e| e == "txt"))
+        .collect();
     files.sort();
     let cancel = AtomicBool::new(false);
     let progress = |_: f64| ();
@@ -18,9 +22,23 @@ fn explore() {
         let t = std::time::Instant::now();
         let held: usize = tok.encode_all(&parts.held_out, &watch).unwrap().iter().map(|x| x.len() + 1).sum();
         let train: usize = tok.encode_all(&parts.train, &watch).unwrap().iter().map(|x| x.len() + 1).sum();
-        println!("{name}: vocab {} sep {} train {trained:?} encode {:?} held {held} windows {} train {train} w {}", tok.vocab(), tok.separator(), t.elapsed(), held / 129 * 129, train / 129);
+        println!(
+            "{name}: vocab {} sep {} train {trained:?} encode {:?} held {held} windows {} train {train} w {}",
+            tok.vocab(),
+            tok.separator(),
+            t.elapsed(),
+            held / 129 * 129,
+            train / 129
+        );
     }
-    let settings = Settings { tokenizer: TokenizerSource::TrainBpe { vocab: 2048 }, separator: "<|endoftext|>".into(), min_characters: 50, held_out: HeldOut::Documents { every: 20, index: 7 }, seq_len: 128, model_vocab: 2048 };
+    let settings = Settings {
+        tokenizer: TokenizerSource::TrainBpe { vocab: 2048 },
+        separator: "<|endoftext|>".into(),
+        min_characters: 50,
+        held_out: HeldOut::Documents { every: 20, index: 7 },
+        seq_len: 128,
+        model_vocab: 2048,
+    };
     for _ in 0..2 {
         let t = std::time::Instant::now();
         let c = prepare(&files, &settings, std::path::Path::new("/tmp/sotu/cache"), &watch).unwrap();

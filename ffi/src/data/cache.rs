@@ -1,9 +1,9 @@
 //! Keeps prepared corpora on disk, one folder each, named by what it was made from. An entry is trusted only when every
 //! byte of it is what was written; anything else is made again.
 
-use super::corpus::Prepared;
+use super::corpus::{Prepared, Source};
 use super::tokens::TokenIds;
-use super::{HeldOut, Settings, Tokenizer, TokenizerSource};
+use super::{Settings, Tokenizer};
 use crate::error::Result;
 use crate::files::{FileRecord, TempFolder, sha256_hex, write_file};
 use serde::{Deserialize, Serialize};
@@ -38,20 +38,19 @@ struct Index {
 }
 
 impl Key {
-    /// The key of files with these hashes; `tokenizer` is the one that was loaded, if the settings name one.
-    pub fn new(files: &[String], settings: &Settings, tokenizer: Option<&Tokenizer>) -> Self {
-        let tokenizer = match (&settings.tokenizer, tokenizer) {
-            (TokenizerSource::TrainBpe { vocab }, None) => json!({ "vocab": vocab }),
-            (_, loaded) => json!({ "sha256": loaded.map(|tokenizer| sha256_hex(tokenizer.json())) }),
+    /// The key of files with these hashes.
+    pub fn new(files: &[String], settings: &Settings, source: &Source) -> Self {
+        let tokenizer = match source {
+            Source::Train { vocab } => json!({ "vocab": vocab }),
+            Source::Loaded(tokenizer) => json!({ "sha256": sha256_hex(tokenizer.json()) }),
         };
-        let held_out: HeldOut = settings.held_out;
         let made_from = json!({
             "format": FORMAT,
             "files": files,
             "tokenizer": tokenizer,
             "separator": settings.separator,
             "minCharacters": settings.min_characters,
-            "heldOut": held_out,
+            "heldOut": settings.held_out,
         });
         let fingerprint = sha256_hex(made_from.to_string().as_bytes());
         Self { made_from, fingerprint, separator: settings.separator.clone() }
@@ -94,8 +93,8 @@ pub(super) fn store(cache_dir: &Path, key: &Key, prepared: &Prepared) -> Result<
         Ok(())
     };
     write(TOKENIZER_FILE, prepared.tokenizer.json())?;
-    write(TRAIN_FILE, &prepared.train.to_bytes())?;
-    write(HELD_OUT_FILE, &prepared.held_out.to_bytes())?;
+    write(TRAIN_FILE, prepared.train.as_bytes())?;
+    write(HELD_OUT_FILE, prepared.held_out.as_bytes())?;
     let index = Index { made_from: key.made_from.clone(), vocab: prepared.tokenizer.vocab(), files };
     let content = json!(index).to_string();
     write_file(&temp.path().join(INDEX_FILE), format!("{content}\n{}\n", sha256_hex(content.as_bytes())).as_bytes())?;

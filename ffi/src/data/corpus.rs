@@ -8,12 +8,18 @@ use crate::files::sha256_hex;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
-/// What a file's or a text's worth of preparation is, apart from where it lies; this is what the cache stores.
+/// The tokens of a corpus before they are cut into windows; this is what the cache stores.
 pub(super) struct Prepared {
     pub tokenizer: Tokenizer,
     /// Every document with the separator before it, one after the other.
     pub train: TokenIds,
     pub held_out: TokenIds,
+}
+
+/// Where the tokenizer comes from, its file read if it has one.
+pub(super) enum Source {
+    Train { vocab: usize },
+    Loaded(Box<Tokenizer>),
 }
 
 /// Training and held-out windows and the tokenizer that made them.
@@ -57,34 +63,66 @@ pub struct DataInfo {
 /// the cache. The result depends on the content of the files, their order and the settings only.
 pub fn prepare(files: &[PathBuf], settings: &Settings, cache_dir: &Path, watch: &Watch) -> Result<Corpus> {
     let read = read_documents(files, settings.min_characters, &watch.part(0.0, 0.05))?;
-    let tokenizer_file = match &settings.tokenizer {
-        TokenizerSource::TrainBpe { .. } => None,
-        TokenizerSource::File { path } => Some(Tokenizer::load(path, &settings.separator)?),
+    let source = match &settings.tokenizer {
+        &TokenizerSource::TrainBpe { vocab } => Source::Train { vocab },
+        TokenizerSource::File { path } => Source::Loaded(Box::new(Tokenizer::load(path, &settings.separator)?)),
     };
-    let key = cache::Key::new(&read.sha256, settings, tokenizer_file.as_ref());
+    let key = cache::Key::new(&read.sha256, settings, &source);
     let (prepared, folder) = match cache::load(cache_dir, &key) {
-        Some(found) => found,
-        None => {
-            let prepared = make(&read, settings, tokenizer_file, &watch.part(0.05, 0.95))?;
-            let folder = cache::store(cache_dir, &key, &prepared)?;
+        Some((prepared, folder)) => {
+            require_fit(&prepared, settings, files)?;
             (prepared, folder)
+        }
+        None => {
+            let prepared = make(&read, settings, source, &watch.part(0.05, 0.95))?;
+            require_fit(&prepared, settings, files)?;
+            match cache::store(cache_dir, &key, &prepared) {
+                Ok(folder) => (prepared, folder),
+                // Another process may have put the same entry there in between.
+                Err(e) => cache::load(cache_dir, &key).ok_or(e)?,
+            }
         }
     };
     watch.report(1.0)?;
-    Corpus::new(prepared, &folder, &read, files, settings)
+    let Prepared { tokenizer, train, held_out } = prepared;
+    let fingerprint = sha256_hex(format!("windows of {} of {}", settings.seq_len + 1, sha256_hex(train.as_bytes())).as_bytes());
+    Ok(Corpus {
+        tokenizer,
+        tokenizer_file: folder.join(cache::TOKENIZER_FILE),
+        seq_len: settings.seq_len,
+        num_documents: read.documents.len(),
+        num_skipped: read.num_skipped,
+        train,
+        held_out,
+        fingerprint,
+    })
 }
 
 /// Tokenizes everything.
-fn make(read: &Documents, settings: &Settings, loaded: Option<Tokenizer>, watch: &Watch) -> Result<Prepared> {
+fn make(read: &Documents, settings: &Settings, source: Source, watch: &Watch) -> Result<Prepared> {
     let parts = split(&read.documents, settings.held_out)?;
-    let tokenizer = match (loaded, &settings.tokenizer) {
-        (None, &TokenizerSource::TrainBpe { vocab }) => Tokenizer::train(&parts.train, vocab, &settings.separator, &watch.part(0.0, 0.6))?,
-        (Some(tokenizer), _) => tokenizer,
-        (None, TokenizerSource::File { path }) => Tokenizer::load(path, &settings.separator)?,
+    let tokenizer = match source {
+        Source::Train { vocab } => Tokenizer::train(&parts.train, vocab, &settings.separator, &watch.part(0.0, 0.6))?,
+        Source::Loaded(tokenizer) => *tokenizer,
     };
     let train = tokens_of(&parts.train, &tokenizer, &watch.part(0.6, 0.95))?;
     let held_out = tokens_of(&parts.held_out, &tokenizer, &watch.part(0.95, 1.0))?;
     Ok(Prepared { tokenizer, train, held_out })
+}
+
+/// Refuses tokens that the model has no embedding for and parts without a single window.
+fn require_fit(prepared: &Prepared, settings: &Settings, files: &[PathBuf]) -> Result<()> {
+    prepared.tokenizer.require_vocab(settings.model_vocab)?;
+    let window = settings.seq_len + 1;
+    for (part, tokens, remedy) in [("training", &prepared.train, ""), ("held-out", &prepared.held_out, ", or hold more out (data.heldOut)")]
+    {
+        if tokens.len() < window {
+            let has = format!("the {part} part has {} tokens, one window needs {window}", tokens.len());
+            let reason = format!("{has} (train.seqLen + 1); give more text or a smaller train.seqLen{remedy}");
+            return Err(Error::data(name_of(files), reason));
+        }
+    }
+    Ok(())
 }
 
 /// The texts as one stream of ids, each after a separator.
@@ -98,30 +136,6 @@ fn tokens_of(texts: &[&str], tokenizer: &Tokenizer, watch: &Watch) -> Result<Tok
 }
 
 impl Corpus {
-    fn new(prepared: Prepared, folder: &Path, read: &Documents, files: &[PathBuf], settings: &Settings) -> Result<Self> {
-        let Prepared { tokenizer, train, held_out } = prepared;
-        tokenizer.require_vocab(settings.model_vocab)?;
-        let window = settings.seq_len + 1;
-        for (part, tokens, remedy) in [("training", &train, ""), ("held-out", &held_out, ", or hold more out (data.heldOut)")] {
-            if tokens.len() < window {
-                let has = format!("the {part} part has {} tokens, one window needs {window}", tokens.len());
-                let reason = format!("{has} (train.seqLen + 1); give more text or a smaller train.seqLen{remedy}");
-                return Err(Error::data(name_of(files), reason));
-            }
-        }
-        let fingerprint = sha256_hex(format!("windows of {window} of {}", sha256_hex(&train.to_bytes())).as_bytes());
-        Ok(Self {
-            tokenizer,
-            tokenizer_file: folder.join(cache::TOKENIZER_FILE),
-            seq_len: settings.seq_len,
-            num_documents: read.documents.len(),
-            num_skipped: read.num_skipped,
-            train,
-            held_out,
-            fingerprint,
-        })
-    }
-
     /// Changes when the training windows do; what a saved position refers to.
     pub fn fingerprint(&self) -> &str {
         &self.fingerprint
@@ -154,8 +168,7 @@ impl Corpus {
         let window = self.seq_len + 1;
         let held_out_tokens = self.num_held_out_windows() * window;
         let lengths = self.tokenizer.byte_lengths();
-        let held_out_bytes =
-            lengths.map(|lengths| (0..held_out_tokens).map(|at| u64::from(lengths[self.held_out.get(at) as usize])).sum());
+        let held_out_bytes = lengths.map(|lengths| (0..held_out_tokens).map(|at| u64::from(lengths[self.held_out.get(at) as usize])).sum());
         DataInfo {
             documents: self.num_documents,
             skipped: self.num_skipped,

@@ -89,11 +89,6 @@ impl<'a> Watch<'a> {
     /// Says how far the call is and fails with `Error::Cancelled` when the caller asked to stop.
     pub fn report(&self, fraction: f64) -> Result<()> {
         (self.progress)(self.from + fraction * (self.to - self.from));
-        if self.is_cancelled() { Err(Error::Cancelled) } else { Ok(()) }
-    }
-
-    /// Whether the caller asked to stop.
-    pub fn is_cancelled(&self) -> bool {
-        self.cancel.load(Ordering::Relaxed)
+        if self.cancel.load(Ordering::Relaxed) { Err(Error::Cancelled) } else { Ok(()) }
     }
 }

@@ -12,7 +12,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokenizers::models::bpe::{BPE, BpeTrainer};
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
-use tokenizers::{AddedToken, PreTokenizerWrapper, TokenizerBuilder, Trainer};
+use tokenizers::{AddedToken, PreTokenizerWrapper, TokenizerBuilder};
 
 /// Bytes and the separator: what a byte-level vocabulary has before its first merge.
 const MIN_VOCAB: usize = 257;

@@ -62,11 +62,11 @@ impl TokenIds {
         }
     }
 
-    /// The list as it stands on disk.
-    pub fn to_bytes(&self) -> Vec<u8> {
+    /// The list as it stands on disk; like checkpoints, it needs a little-endian machine.
+    pub fn as_bytes(&self) -> &[u8] {
         match self {
-            TokenIds::U16(list) => list.iter().flat_map(|id| id.to_le_bytes()).collect(),
-            TokenIds::U32(list) => list.iter().flat_map(|id| id.to_le_bytes()).collect(),
+            TokenIds::U16(list) => bytemuck::cast_slice(list),
+            TokenIds::U32(list) => bytemuck::cast_slice(list),
         }
     }
 

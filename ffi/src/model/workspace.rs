@@ -35,6 +35,8 @@ pub struct Workspace<B: Backend> {
     /// Windows loaded now.
     loaded: usize,
     tokens: B::I,
+    /// (T) the tokens, -1 where the embedding gets no gradient
+    grad_tokens: B::I,
     targets: B::I,
     /// (T, D) residual stream, and a second buffer of its size
     h: B::F,
@@ -80,6 +82,7 @@ impl<B: Backend> Workspace<B> {
             seq,
             loaded: 0,
             tokens: b.zeros_i32(t)?,
+            grad_tokens: b.zeros_i32(t)?,
             targets: b.zeros_i32(t)?,
             h: b.zeros(t * d)?,
             x: b.zeros(t * d)?,
@@ -95,8 +98,8 @@ impl<B: Backend> Workspace<B> {
 
     /// Takes whole windows (B, S+1) as inputs and targets; with `mask_last` the last target of each window does not count.
     /// Returns the number of targets.
-    pub fn load(&mut self, b: &B, windows: &[i32], vocab: usize, mask_last: bool) -> Result<usize> {
-        let width = self.seq + 1;
+    pub fn load(&mut self, b: &B, layout: &Layout, windows: &[i32], mask_last: bool) -> Result<usize> {
+        let (width, vocab) = (self.seq + 1, layout.vocab);
         if windows.is_empty() || !windows.len().is_multiple_of(width) || windows.len() > self.batch * width {
             return Err(Error::Argument(format!(
                 "Cannot use {} tokens: wanted 1 to {} windows of {width} (sequence length {} and one target)",
@@ -119,6 +122,9 @@ impl<B: Backend> Workspace<B> {
         }
         b.upload_i32(&mut self.tokens, &tokens)?;
         b.upload_i32(&mut self.targets, &targets)?;
+        let padding = layout.padding_token.map_or(-1, |id| id as i32);
+        tokens.iter_mut().filter(|id| **id == padding).for_each(|id| *id = -1);
+        b.upload_i32(&mut self.grad_tokens, &tokens)?;
         self.loaded = windows.len() / width;
         Ok(self.loaded * (self.seq - usize::from(mask_last)))
     }
@@ -189,7 +195,7 @@ impl<B: Backend> Workspace<B> {
             attention::backward(b, &mut self.d_h, grads, attention, &mut self.attention, weights, &site.attention, d, site.attention.dims(self.loaded, self.seq))?;
         }
         // 3. Embedding.
-        b.embedding_backward(&mut grads[layout.embedding], &self.d_h, &self.tokens, t, layout.vocab, d)?;
+        b.embedding_backward(&mut grads[layout.embedding], &self.d_h, &self.grad_tokens, t, layout.vocab, d)?;
         let mut losses = vec![0.0; t];
         b.download(&mut losses, &self.losses)?;
         Ok(losses)

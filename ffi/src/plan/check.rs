@@ -41,6 +41,9 @@ impl Plan {
     fn check_numbers(&self) -> Result<()> {
         at_least_one("model.vocab", self.model.vocab)?;
         at_least_one("model.width", self.model.width)?;
+        if let Some(token) = self.model.padding_token.filter(|&token| token >= self.model.vocab) {
+            return Err(Error::plan("model.paddingToken", format!("is {token}, wanted below model.vocab = {}", self.model.vocab)));
+        }
         at_least_one("train.batch", self.train.batch)?;
         at_least_one("train.accumulation", self.train.accumulation)?;
         at_least_one("train.seqLen", self.train.seq_len)?;
