@@ -51,7 +51,11 @@ export async function parity(dir: string, print: (line: string) => void): Promis
   const loss = median(results.map((r) => r.loss));
   const recorded = results.map((r) => r.weights).filter((w) => w !== null);
   const weights = recorded.length > 0 ? median(recorded) : 0;
-  print(`median of the worst losses ${text(loss)} (at most ${MEDIAN_BOUNDS.loss}), of the final weights ${text(weights)} (at most ${MEDIAN_BOUNDS.weights})`);
+  print(
+    `median of the worst losses ${text(loss)} (at most ${MEDIAN_BOUNDS.loss}), of the final weights ${
+      text(weights)
+    } (at most ${MEDIAN_BOUNDS.weights})`,
+  );
   return results.every((r) => broken(r).length === 0) && loss <= MEDIAN_BOUNDS.loss && weights <= MEDIAN_BOUNDS.weights;
 }
 
@@ -59,7 +63,9 @@ if (import.meta.main) {
   await new Command()
     .name("parity")
     .description("Compare with the golden cases of a folder.")
-    .option("--dir <dir:string>", "Folder with pairs NAME.json and NAME.safetensors.", { default: "../shared/golden/arch" })
+    .option("--dir <dir:string>", "Folder with pairs NAME.json and NAME.safetensors.", {
+      default: "../shared/golden/arch",
+    })
     .action(async ({ dir }) => {
       if (!await parity(resolve(dir), console.log)) Deno.exit(1);
     })
