@@ -23,6 +23,8 @@ export interface Plan {
     head: string;
     finalNorm: string;
     maxSeqLen: number;
+    /** A token whose embedding row gets no gradient, or null. */
+    paddingToken: number | null;
   };
   /** All parameters, each once. */
   banks: Bank[];

@@ -172,6 +172,11 @@ pub trait Backend: Send + Sync + Sized + 'static {
     /// Overwrites `dst` with the first `dst.len()` elements of `src`.
     fn download_i32(&self, dst: &mut [i32], src: &Self::I) -> Result<()>;
 
+    /// The buffer itself, when it lies in host memory.
+    fn host<'a>(&self, x: &'a Self::F) -> Option<&'a [f32]>;
+    /// The buffer itself, when it lies in host memory.
+    fn host_mut<'a>(&self, x: &'a mut Self::F) -> Option<&'a mut [f32]>;
+
     // --- elementwise (cpu/elementwise.rs) ---
 
     /// Overwrites `out[..n]` with `value`.

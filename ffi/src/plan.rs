@@ -318,6 +318,11 @@ impl Plan {
         Ok(plan)
     }
 
+    /// The plan as JSON, always the same bytes.
+    pub fn to_json(&self) -> Result<String> {
+        serde_json::to_string(self).map_err(|e| Error::Internal(format!("Cannot write the plan: {e}")))
+    }
+
     /// The index of the bank called `id`.
     pub fn bank_index(&self, id: &str, field: &str, kind: BankKind) -> Result<usize> {
         let i = self.banks.iter().position(|b| b.id == id).ok_or_else(|| Error::plan(field, format!("no bank is called \"{id}\"")))?;

@@ -97,6 +97,13 @@ impl Backend for Cpu {
         Ok(())
     }
 
+    fn host<'a>(&self, x: &'a F) -> Option<&'a [f32]> {
+        Some(x)
+    }
+    fn host_mut<'a>(&self, x: &'a mut F) -> Option<&'a mut [f32]> {
+        Some(x)
+    }
+
     // --- elementwise ---
 
     fn fill(&self, out: &mut F, value: f32, n: usize) -> Result<()> {

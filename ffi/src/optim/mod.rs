@@ -56,10 +56,10 @@ impl<B: Backend> Optimizer<B> {
     }
 
     /// The buffer of a moment.
-    pub fn moment(&mut self, param: usize, moment: Moment) -> &mut B::F {
+    pub fn moment(&self, param: usize, moment: Moment) -> &B::F {
         match moment {
-            Moment::First => &mut self.first[param],
-            Moment::Second => &mut self.second[param],
+            Moment::First => &self.first[param],
+            Moment::Second => &self.second[param],
         }
     }
 
