@@ -204,9 +204,20 @@ fn parse_reserved(file_name: &str) -> Option<(Reserved, &str, u32)> {
 /// An old entry is stale too, whoever has its id now.
 fn is_stale(pid: u32, entry: &fs::DirEntry) -> bool {
     let is_own = pid == std::process::id();
-    let is_dead = Path::new("/proc/self").exists() && !Path::new(&format!("/proc/{pid}")).exists();
     let age = entry.metadata().and_then(|m| m.modified()).ok().and_then(|time| time.elapsed().ok()).unwrap_or_default();
-    is_own || is_dead || age > Duration::from_secs(24 * 3600)
+    is_own || is_dead(pid) || age > Duration::from_secs(24 * 3600)
+}
+
+/// Whether no process has this id; only Unix can tell.
+#[cfg(unix)]
+fn is_dead(pid: u32) -> bool {
+    let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
+    pid.is_none_or(|pid| rustix::process::test_kill_process(pid) == Err(rustix::io::Errno::SRCH))
+}
+
+#[cfg(not(unix))]
+fn is_dead(_pid: u32) -> bool {
+    false
 }
 
 fn parent_and_name(folder: &Path) -> Result<(&Path, &str)> {

@@ -8,7 +8,7 @@ import { Command } from "@cliffy/command";
 import { resolve } from "@std/path";
 import Table from "cli-table3";
 import { readArch } from "./arch.ts";
-import { BOUNDS, type Errors, MEDIAN_BOUNDS, runCase } from "./compare.ts";
+import { broken, type Errors, MEDIAN_BOUNDS, runCase } from "./compare.ts";
 import { readGolden } from "./golden.ts";
 
 /** Stems of the pairs of files in a folder, in order of name. */
@@ -16,14 +16,6 @@ async function stems(dir: string): Promise<string[]> {
   const files = await Array.fromAsync(Deno.readDir(dir), (entry) => entry.name);
   const pairs = files.filter((name) => name.endsWith(".json") && files.includes(name.replace(".json", ".safetensors")));
   return pairs.sort().map((name) => `${dir}/${name.slice(0, -".json".length)}`);
-}
-
-/** The bounds that a case breaks. A comparison with NaN is broken. */
-function broken(errors: Errors): string[] {
-  return Object.entries(BOUNDS).filter(([key, bound]) => {
-    const error = errors[key as keyof typeof BOUNDS];
-    return error !== null && !(error <= bound);
-  }).map(([key]) => key);
 }
 
 function median(values: readonly number[]): number {
