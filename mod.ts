@@ -34,19 +34,25 @@
  */
 export {
   type Bank,
+  type BankCommon,
+  type BankKinds,
   type BankOf,
+  type Family,
   type Manifest,
   manifest,
   ManifestError,
   type ManifestInput,
+  nano,
+  type Optimizer,
+  type Partially,
   type Plan,
   plan,
   preset,
   presets,
+  quickstart,
   resolve,
   type Site,
 } from "./experiments/mod.ts";
-export { nano, quickstart } from "./experiments/nano.ts";
 export { type CoreInfo, coreInfo, probe } from "./ffi/ts/library.ts";
 export { type GenerateOptions, Model, type ModelOptions } from "./ffi/ts/model.ts";
 export { STAT_NAMES, type StatName, Stats, type StatValues } from "./ffi/ts/stats.ts";
