@@ -34,21 +34,27 @@
  */
 export {
   type Bank,
+  type BankCommon,
+  type BankKinds,
   type BankOf,
+  type Family,
   type Manifest,
   manifest,
   ManifestError,
   type ManifestInput,
+  nano,
+  type Optimizer,
+  type Partially,
   type Plan,
   plan,
   preset,
   presets,
+  quickstart,
   resolve,
   type Site,
 } from "./experiments/mod.ts";
-export { nano, quickstart } from "./experiments/nano.ts";
 export { type CoreInfo, coreInfo, probe } from "./ffi/ts/library.ts";
 export { type GenerateOptions, Model, type ModelOptions } from "./ffi/ts/model.ts";
-export { type StatName, Stats, type StatValues } from "./ffi/ts/stats.ts";
-export { BowlineError, type ErrorCode } from "./ffi/ts/status.ts";
+export { STAT_NAMES, type StatName, Stats, type StatValues } from "./ffi/ts/stats.ts";
+export { BowlineError, CORE_CODES, type ErrorCode } from "./ffi/ts/status.ts";
 export { type DataInfo, type DataRequest, type Parameter, Trainer, type TrainerOptions } from "./ffi/ts/trainer.ts";

@@ -41,7 +41,7 @@ async function cargo(): Promise<Count> {
 async function deno(): Promise<Count> {
   const report = await Deno.makeTempFile({ suffix: ".xml" });
   try {
-    const args = ["test", "-A", "--doc", `--junit-path=${report}`];
+    const args = ["test", "-A", "--doc", "--preload=tests/preload.ts", `--junit-path=${report}`];
     const { isSuccess } = await run(Deno.execPath(), args);
     const suites = /<testsuites [^>]*tests="(\d+)" failures="(\d+)" errors="(\d+)"/.exec(
       await Deno.readTextFile(report),

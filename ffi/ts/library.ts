@@ -92,7 +92,7 @@ export function libraryCandidates(): string[] {
   if (named) return [named];
   const file = { windows: "bowline.dll", darwin: "libbowline.dylib" }[Deno.build.os as string] ?? "libbowline.so";
   const here = import.meta.dirname;
-  const targets = [environment("CARGO_TARGET_DIR"), here && join(here, "..", "target")];
+  const targets = [here && join(here, "..", "target"), environment("CARGO_TARGET_DIR")];
   return [
     ...targets.filter((target) => target !== undefined).map((target) => join(target, "release", file)),
     ...(Deno.build.standalone ? [join(dirname(Deno.execPath()), file)] : []),

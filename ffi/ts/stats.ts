@@ -1,7 +1,7 @@
 /** Numbers of a running call: a shared block that the core writes and that may be read at any moment. */
 
-/** Fields of the block, in the order of the core; the rest of the 32 is reserved. */
-const FIELDS = [
+/** Names of the numbers in the block, in the order of the core; the rest of the 32 is reserved. */
+export const STAT_NAMES = [
   "step",
   "loss",
   "lmLoss",
@@ -32,7 +32,7 @@ const FIELDS = [
 const LENGTH = 32;
 
 /** Name of a number in the block. */
-export type StatName = typeof FIELDS[number];
+export type StatName = typeof STAT_NAMES[number];
 
 /** The numbers at one moment, as a plain object. */
 export type StatValues = Readonly<Record<StatName, number>>;
@@ -48,11 +48,11 @@ export class Stats {
 
   /** One number, as it is now. */
   read(name: StatName): number {
-    return this.#values[FIELDS.indexOf(name)]!;
+    return this.#values[STAT_NAMES.indexOf(name)]!;
   }
 
   /** All numbers, as they are now. */
   snapshot(): StatValues {
-    return Object.fromEntries(FIELDS.map((name, i) => [name, this.#values[i]])) as StatValues;
+    return Object.fromEntries(STAT_NAMES.map((name, i) => [name, this.#values[i]])) as StatValues;
   }
 }

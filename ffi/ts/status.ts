@@ -1,7 +1,7 @@
 /** How the core reports failure: a block owned by the caller, because each call may run on another thread. */
 
-/** What went wrong, in the order of the core's codes from 1. */
-const CODES = [
+/** What can go wrong in the core, in the order of its codes from 1. */
+export const CORE_CODES = [
   "invalid-argument",
   "bad-handle",
   "cancelled",
@@ -14,7 +14,7 @@ const CODES = [
 ] as const;
 
 /** What went wrong, for programs to branch on. */
-export type ErrorCode = typeof CODES[number] | "library" | "busy";
+export type ErrorCode = typeof CORE_CODES[number] | "library" | "busy";
 
 /** Codes that are the user's mistake, and the interruption; every other failure of a run exits with 1. */
 const EXIT_CODES: Partial<Record<ErrorCode, number>> = {
@@ -56,6 +56,6 @@ export class Status {
     const code = view.getInt32(0, true);
     if (code === 0) return;
     const text = this.bytes.subarray(HEADER_BYTES, HEADER_BYTES + view.getUint32(4, true));
-    throw new BowlineError(CODES[code - 1] ?? "internal", new TextDecoder().decode(text));
+    throw new BowlineError(CORE_CODES[code - 1] ?? "internal", new TextDecoder().decode(text));
   }
 }

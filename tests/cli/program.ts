@@ -2,7 +2,16 @@
 import { join } from "@std/path";
 
 const MAIN = new URL("../../cli/main.ts", import.meta.url).pathname;
-const FLAGS = ["run", "--quiet", "--no-prompt", "--allow-read", "--allow-write", "--allow-ffi", "--allow-env"];
+const FLAGS = [
+  "run",
+  "--quiet",
+  "--no-prompt",
+  "--allow-read",
+  "--allow-write",
+  "--allow-ffi",
+  "--allow-env",
+  "--allow-sys=hostname",
+];
 
 /** How a program ended. */
 export interface Outcome {
@@ -58,20 +67,23 @@ export class Workspace implements AsyncDisposable {
 
   /** Starts the program in the folder. */
   start(...args: string[]): Deno.ChildProcess {
-    return new Deno.Command(Deno.execPath(), {
-      args: [...FLAGS, MAIN, ...args],
-      cwd: this.path,
-      env: { BOWLINE_CACHE: this.at("cache"), NO_COLOR: "1" },
-      stdout: "piped",
-      stderr: "piped",
-    }).spawn();
+    return this.#spawn(Deno.execPath(), [...FLAGS, MAIN, ...args]);
   }
 
   /** Runs the program in the folder. */
-  async run(...args: string[]): Promise<Outcome> {
-    const { code, stdout, stderr } = await this.start(...args).output();
-    const text = new TextDecoder();
-    return { code, stdout: text.decode(stdout), stderr: text.decode(stderr) };
+  run(...args: string[]): Promise<Outcome> {
+    return finish(this.start(...args));
+  }
+
+  /** Runs the program in the folder, where it can write no file of more than `kilobytes`. */
+  runLimited(kilobytes: number, ...args: string[]): Promise<Outcome> {
+    const script = `trap "" XFSZ; ulimit -f ${kilobytes}; exec "$@"`;
+    return finish(this.#spawn("bash", ["-c", script, "bash", Deno.execPath(), ...FLAGS, MAIN, ...args]));
+  }
+
+  #spawn(command: string, args: string[]): Deno.ChildProcess {
+    const env = { BOWLINE_CACHE: this.at("cache"), NO_COLOR: "1" };
+    return new Deno.Command(command, { args, cwd: this.path, env, stdout: "piped", stderr: "piped" }).spawn();
   }
 
   /** Trains the micro model into a folder; fails the test if that fails. */
@@ -102,6 +114,12 @@ export class Workspace implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await Deno.remove(this.path, { recursive: true });
   }
+}
+
+async function finish(child: Deno.ChildProcess): Promise<Outcome> {
+  const { code, stdout, stderr } = await child.output();
+  const text = new TextDecoder();
+  return { code, stdout: text.decode(stdout), stderr: text.decode(stderr) };
 }
 
 /** What tests read of an event. */
