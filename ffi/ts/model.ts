@@ -40,7 +40,7 @@ export interface ModelOptions {
   readonly threads?: number;
 }
 
-// A token of byte-level BPE is rarely longer than 16 bytes; the core stops before a buffer overflows.
+// The core asks for at least 256 bytes per token.
 const BUFFER_BYTES = 1024;
 
 /**
@@ -87,17 +87,14 @@ export class Model implements Disposable {
     const created = new Status();
     const generator = core().bowline_generator_new(this.#handle, request, request.length, created.bytes);
     created.check();
-    const decoder = new TextDecoder();
     try {
       while (true) {
         const out = new Uint8Array(BUFFER_BYTES);
         const status = new Status();
         const length = await core().bowline_generator_next(generator, 1, out, out.length, status.bytes);
         status.check();
-        // A character may be spread over several tokens, so a piece can be empty.
-        const piece = decoder.decode(out.subarray(0, length), { stream: length > 0 });
-        if (piece !== "") yield piece;
         if (length === 0) return;
+        yield new TextDecoder().decode(out.subarray(0, length));
       }
     } finally {
       core().bowline_free(generator);

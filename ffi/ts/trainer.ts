@@ -22,6 +22,8 @@ export interface DataInfo {
   readonly trainTokens: number;
   /** Tokens kept for evaluation. */
   readonly heldOutTokens: number;
+  /** Training tokens at the end that fill no window. */
+  readonly droppedTokens: number;
   /** Bytes of text that the held-out tokens stand for. */
   readonly heldOutBytes: number;
   /** Training windows in one pass over the data. */

@@ -1,1 +1,20 @@
-fn main() {}
+//! Every op of the backend against a plain f64 reference written beside its cases, one file per op. The cases are generic over the
+//! backend. Each one runs with outputs filled beforehand (overwrite or add), with guard zones behind every buffer, and
+//! with 1, 2 and 3 threads (equal bits); `common::check` does all of it.
+
+mod common;
+
+mod adamw;
+mod attention;
+mod clamp;
+mod cross_entropy;
+mod dispatch;
+mod elementwise;
+mod embedding;
+mod grouped_linear;
+mod linear;
+mod muon;
+mod rmsnorm;
+mod rope;
+mod router;
+mod swiglu;

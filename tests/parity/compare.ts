@@ -98,3 +98,11 @@ function l2(length: number, at: (i: number) => number): number {
   for (let i = 0; i < length; i++) sum += at(i) ** 2;
   return Math.sqrt(sum);
 }
+
+/** The bounds that a case breaks. A comparison with NaN is broken. */
+export function broken(errors: Errors): string[] {
+  return Object.entries(BOUNDS).filter(([key, bound]) => {
+    const error = errors[key as keyof typeof BOUNDS];
+    return error !== null && !(error <= bound);
+  }).map(([key]) => key);
+}

@@ -8,7 +8,7 @@ import { Command } from "@cliffy/command";
 import { resolve } from "@std/path";
 import Table from "cli-table3";
 import { readArch } from "./arch.ts";
-import { BOUNDS, type Errors, MEDIAN_BOUNDS, runCase } from "./compare.ts";
+import { broken, type Errors, MEDIAN_BOUNDS, runCase } from "./compare.ts";
 import { readGolden } from "./golden.ts";
 
 /** Stems of the pairs of files in a folder, in order of name. */
@@ -16,14 +16,6 @@ async function stems(dir: string): Promise<string[]> {
   const files = await Array.fromAsync(Deno.readDir(dir), (entry) => entry.name);
   const pairs = files.filter((name) => name.endsWith(".json") && files.includes(name.replace(".json", ".safetensors")));
   return pairs.sort().map((name) => `${dir}/${name.slice(0, -".json".length)}`);
-}
-
-/** The bounds that a case breaks. A comparison with NaN is broken. */
-function broken(errors: Errors): string[] {
-  return Object.entries(BOUNDS).filter(([key, bound]) => {
-    const error = errors[key as keyof typeof BOUNDS];
-    return error !== null && !(error <= bound);
-  }).map(([key]) => key);
 }
 
 function median(values: readonly number[]): number {
@@ -51,7 +43,11 @@ export async function parity(dir: string, print: (line: string) => void): Promis
   const loss = median(results.map((r) => r.loss));
   const recorded = results.map((r) => r.weights).filter((w) => w !== null);
   const weights = recorded.length > 0 ? median(recorded) : 0;
-  print(`median of the worst losses ${text(loss)} (at most ${MEDIAN_BOUNDS.loss}), of the final weights ${text(weights)} (at most ${MEDIAN_BOUNDS.weights})`);
+  print(
+    `median of the worst losses ${text(loss)} (at most ${MEDIAN_BOUNDS.loss}), of the final weights ${
+      text(weights)
+    } (at most ${MEDIAN_BOUNDS.weights})`,
+  );
   return results.every((r) => broken(r).length === 0) && loss <= MEDIAN_BOUNDS.loss && weights <= MEDIAN_BOUNDS.weights;
 }
 
@@ -59,7 +55,9 @@ if (import.meta.main) {
   await new Command()
     .name("parity")
     .description("Compare with the golden cases of a folder.")
-    .option("--dir <dir:string>", "Folder with pairs NAME.json and NAME.safetensors.", { default: "../shared/golden/arch" })
+    .option("--dir <dir:string>", "Folder with pairs NAME.json and NAME.safetensors.", {
+      default: "../shared/golden/arch",
+    })
     .action(async ({ dir }) => {
       if (!await parity(resolve(dir), console.log)) Deno.exit(1);
     })

@@ -6,11 +6,7 @@ export interface Tensor<T extends Float32Array | Int32Array = Float32Array<Array
   readonly values: T;
 }
 
-interface Entry {
-  dtype: string;
-  shape: number[];
-  data_offsets: [number, number];
-}
+type Entry = { dtype: string; shape: number[] } & Record<"data_offsets", [number, number]>;
 
 /** The f32 and i32 tensors of a file, by name. */
 export class Tensors {
