@@ -58,6 +58,15 @@ fn a_special_token_is_never_made_from_text() {
 }
 
 #[test]
+fn a_separator_that_text_can_spell_is_refused() {
+    for separator in ["the", "!"] {
+        let says = message(watched(|watch| Tokenizer::train(&[&words(1, 2000)], 300, separator, watch)));
+        let want = format!("the text {separator} becomes its separator; set data.separator to a token that text cannot spell");
+        assert_eq!(says, format!("Cannot use the tokenizer trained here: {want}"));
+    }
+}
+
+#[test]
 fn byte_lengths_are_those_of_the_text() {
     let lengths = TRAINED.byte_lengths().unwrap();
     assert_eq!(lengths.len(), TRAINED.vocab());
@@ -118,6 +127,9 @@ fn unusable_files_are_refused() {
     let says = message(Tokenizer::from_json(TRAINED.json().to_vec(), "</s>", "t.json"));
     let want = "it has no token </s>; set data.separator to one of its special tokens (<|endoftext|>)";
     assert_eq!(says, format!("Cannot use the tokenizer t.json: {want}"));
+    let huge = changed(|file| file["model"]["vocab"]["huge"] = json!(4_000_000_000u32));
+    let says = message(Tokenizer::from_json(huge, SEPARATOR, "t.json"));
+    assert_eq!(says, "Cannot use the tokenizer t.json: it has a token with id 4000000000, wanted less than 16777216");
     let says = message(TRAINED.require_vocab(200));
     assert_eq!(says, "Cannot use the plan: the tokenizer has 307 tokens, the model's vocabulary only 200 (model.vocab)");
     assert!(TRAINED.require_vocab(307).is_ok());

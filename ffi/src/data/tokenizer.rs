@@ -17,6 +17,9 @@ use tokenizers::{AddedToken, PreTokenizerWrapper, TokenizerBuilder};
 /// Bytes and the separator: what a byte-level vocabulary has before its first merge.
 const MIN_VOCAB: usize = 257;
 
+/// Larger ids are a broken file, not a reason to ask for gigabytes.
+const MAX_VOCAB: usize = 1 << 24;
+
 /// A tokenizer and the id of its separator.
 pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
@@ -60,7 +63,7 @@ impl Tokenizer {
         inner.train(&mut trainer, words).map_err(internal)?;
         watch.report(1.0)?;
         let json = inner.to_string(false).map_err(internal)?;
-        Self::from_json(json.into_bytes(), separator, "the trained tokenizer")
+        Self::from_json(json.into_bytes(), separator, "trained here")
     }
 
     /// Reads a `tokenizer.json`, whose token `separator` shall stand before each document.
@@ -81,8 +84,16 @@ impl Tokenizer {
         inner.add_special_tokens([AddedToken::from(separator, true)]).map_err(|e| unusable(name, e.to_string()))?;
         inner.set_encode_special_tokens(true);
         let vocab = inner.get_vocab(true).values().max().map_or(0, |&id| id as usize + 1);
+        if vocab > MAX_VOCAB {
+            return Err(unusable(name, format!("it has a token with id {}, wanted less than {MAX_VOCAB}", vocab - 1)));
+        }
         let bytes = is_byte_level(&json).then(|| token_bytes(&inner, vocab));
-        Ok(Self { inner, json, separator: id, vocab, bytes })
+        let tokenizer = Self { inner, json, separator: id, vocab, bytes };
+        if tokenizer.encode(separator)?.contains(&id) {
+            let reason = format!("the text {separator} becomes its separator; set data.separator to a token that text cannot spell");
+            return Err(unusable(name, reason));
+        }
+        Ok(tokenizer)
     }
 
     /// The content of its `tokenizer.json`.
