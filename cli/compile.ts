@@ -11,8 +11,9 @@ if (library === undefined) throw new Error('Cannot compile: the core is not buil
 const { success } = await new Deno.Command(Deno.execPath(), {
   args: [
     "compile",
+    "--bundle",
+    "--minify",
     "--no-prompt",
-    "--exclude-unused-npm",
     "--allow-read",
     "--allow-write",
     "--allow-env",

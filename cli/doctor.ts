@@ -47,7 +47,12 @@ async function examine(): Promise<Finding[]> {
       return git === null ? "not a repository" : `${git.commit}${git.dirty ? ", changed" : ""}`;
     }),
     ...await Promise.all((["read", "write", "ffi"] as const).map((name) => permission(name))),
-    ...await Promise.all(corpusNames.map((name) => look(`corpus ${name}`, () => `${corpusFiles(name).length} files`))),
+    // An executable has no packages; it trains on files.
+    ...await Promise.all(
+      (Deno.build.standalone ? [] : corpusNames).map((name) =>
+        look(`corpus ${name}`, () => `${corpusFiles(name).length} files`)
+      ),
+    ),
     await look("cache", cacheFolder),
   ];
 }

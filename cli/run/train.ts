@@ -77,8 +77,9 @@ export async function train(experiment: Experiment, options: RunOptions): Promis
   }
   if (options.isResuming && !checkpoint) log.info(`${options.out} has no checkpoint: starting at step 0`);
 
-  using interrupt = new Interrupt();
   using trainer = new Trainer(experiment.plan, { threads: options.threads });
+  // Not before: while there is a listener, Ctrl-C would have to wait for the end of a synchronous call.
+  using interrupt = new Interrupt();
   interrupt.onRequest(() => {
     log.info("stopping; Ctrl-C again stops at once, without a checkpoint");
     trainer.cancel();
@@ -169,10 +170,7 @@ async function trainLoop(run: Run): Promise<StatValues | undefined> {
       events.write(stepEvent(stats, stepTokens));
       speed = { secondsPerStep: smooth(speed?.secondsPerStep, stats.stepSeconds), stepTokens };
       display.step(run.step, progressLine(stats, options.steps, speed));
-      const isLast = run.step === options.steps;
-      if (isLast || run.step % evaluation.every === 0) {
-        held = await evaluate(run, isLast ? null : evaluation.batches);
-      }
+      if (run.step === options.steps || run.step % evaluation.every === 0) held = await evaluate(run);
       if (run.step % checkpoint.every === 0) await save(run);
     }
   } catch (error) {
@@ -182,8 +180,8 @@ async function trainLoop(run: Run): Promise<StatValues | undefined> {
   return held;
 }
 
-async function evaluate(run: Run, batches: number | null): Promise<StatValues> {
-  const { trainer, display, events, log } = run;
+async function evaluate(run: Run): Promise<StatValues> {
+  const { trainer, display, events, log, experiment: { plan: { eval: { batches } } } } = run;
   const stats = await display.during("evaluating", trainer.stats, trainer.evaluate(batches));
   const event = evalEvent(stats, run.step);
   events.write(event);

@@ -92,7 +92,11 @@ export function libraryCandidates(): string[] {
   if (named) return [named];
   const file = { windows: "bowline.dll", darwin: "libbowline.dylib" }[Deno.build.os as string] ?? "libbowline.so";
   const here = import.meta.dirname;
-  const targets = [here && join(here, "..", "target"), environment("CARGO_TARGET_DIR")];
+  const targets = [
+    here && join(here, "..", "target"),
+    here && join(here, "ffi", "target"), // bundled into one module, which then stands at the root
+    environment("CARGO_TARGET_DIR"),
+  ];
   return [
     ...targets.filter((target) => target !== undefined).map((target) => join(target, "release", file)),
     ...(Deno.build.standalone ? [join(dirname(Deno.execPath()), file)] : []),
