@@ -13,7 +13,9 @@ pub type ParamId = usize;
 pub enum Init {
     Ones,
     /// Xavier-uniform of each matrix on its own: bound `gain * sqrt(6 / (rows + cols))`.
-    Xavier { gain: f64 },
+    Xavier {
+        gain: f64,
+    },
 }
 
 /// One tensor: `count` matrices (rows, cols), one after the other. A gain is one row.

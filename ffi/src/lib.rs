@@ -4,6 +4,8 @@
 //! Conventions: text and JSON are UTF-8 with a u32 length; `status` and `stats` are the caller's blocks (`abi/status.rs`,
 //! `abi/stats.rs`); a function that returns bytes writes nothing when `cap` is too small and returns the size needed.
 
+#![allow(clippy::missing_safety_doc)] // one text for all of them stands below
+
 pub mod backend;
 pub mod checkpoint;
 pub mod cpu;
@@ -42,7 +44,8 @@ unsafe fn slice<'a, T>(ptr: *const T, len: u32) -> &'a [T] {
 /// # Safety
 /// As for [`slice`].
 unsafe fn text<'a>(ptr: *const u8, len: u32) -> Result<&'a str> {
-    std::str::from_utf8(unsafe { slice(ptr, len) }).map_err(|e| Error::Argument(format!("Cannot read a text argument: it is not UTF-8 ({e})")))
+    std::str::from_utf8(unsafe { slice(ptr, len) })
+        .map_err(|e| Error::Argument(format!("Cannot read a text argument: it is not UTF-8 ({e})")))
 }
 
 /// Copies `from` out when it fits; returns its length.
@@ -50,7 +53,8 @@ unsafe fn text<'a>(ptr: *const u8, len: u32) -> Result<&'a str> {
 /// # Safety
 /// `out` must be valid for writes of `cap` elements, or `cap` must be 0.
 unsafe fn copy_out<T: Copy>(from: &[T], out: *mut T, cap: u32) -> Result<u32> {
-    let len = u32::try_from(from.len()).map_err(|_| Error::Argument(format!("Cannot copy {} elements out: wanted fewer than 2^32", from.len())))?;
+    let len = u32::try_from(from.len())
+        .map_err(|_| Error::Argument(format!("Cannot copy {} elements out: wanted fewer than 2^32", from.len())))?;
     if len <= cap {
         // SAFETY: `out` has room for `cap >= len` elements, and `from` is the library's own memory.
         unsafe { std::ptr::copy_nonoverlapping(from.as_ptr(), out, from.len()) };
@@ -93,7 +97,13 @@ pub unsafe extern "C" fn bowline_trainer_new(plan: *const u8, len: u32, threads:
 }
 
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn bowline_trainer_attach_data(id: u32, request: *const u8, len: u32, out: *const AtomicU64, status: *mut Status) -> i32 {
+pub unsafe extern "C" fn bowline_trainer_attach_data(
+    id: u32,
+    request: *const u8,
+    len: u32,
+    out: *const AtomicU64,
+    status: *mut Status,
+) -> i32 {
     let status = unsafe { &mut *status };
     status.guard(|| calls::attach_data(id, unsafe { text(request, len) }?, &unsafe { stats(out) }));
     status.code()
@@ -112,7 +122,13 @@ pub unsafe extern "C" fn bowline_trainer_step(id: u32, out: *const AtomicU64, st
 }
 
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn bowline_trainer_step_tokens(id: u32, tokens: *const i32, len: u32, out: *const AtomicU64, status: *mut Status) -> i32 {
+pub unsafe extern "C" fn bowline_trainer_step_tokens(
+    id: u32,
+    tokens: *const i32,
+    len: u32,
+    out: *const AtomicU64,
+    status: *mut Status,
+) -> i32 {
     let status = unsafe { &mut *status };
     status.guard(|| calls::step(id, Some(unsafe { slice(tokens, len) }), &unsafe { stats(out) }));
     status.code()
@@ -126,7 +142,13 @@ pub unsafe extern "C" fn bowline_trainer_evaluate(id: u32, batches: u32, out: *c
 }
 
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn bowline_trainer_evaluate_tokens(id: u32, tokens: *const i32, len: u32, out: *const AtomicU64, status: *mut Status) -> i32 {
+pub unsafe extern "C" fn bowline_trainer_evaluate_tokens(
+    id: u32,
+    tokens: *const i32,
+    len: u32,
+    out: *const AtomicU64,
+    status: *mut Status,
+) -> i32 {
     let status = unsafe { &mut *status };
     status.guard(|| calls::evaluate(id, EvalOn::Tokens(unsafe { slice(tokens, len) }), &unsafe { stats(out) }));
     status.code()
@@ -152,7 +174,14 @@ pub unsafe extern "C" fn bowline_trainer_read(id: u32, request: *const u8, len: 
 }
 
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn bowline_trainer_write(id: u32, name: *const u8, len: u32, data: *const f32, count: u32, status: *mut Status) -> i32 {
+pub unsafe extern "C" fn bowline_trainer_write(
+    id: u32,
+    name: *const u8,
+    len: u32,
+    data: *const f32,
+    count: u32,
+    status: *mut Status,
+) -> i32 {
     let status = unsafe { &mut *status };
     status.guard(|| calls::write(id, unsafe { text(name, len) }?, unsafe { slice(data, count) }));
     status.code()

@@ -311,8 +311,7 @@ impl Plan {
     /// Parses and checks a plan. Errors name the field.
     pub fn parse(json: &str) -> Result<Plan> {
         let mut de = serde_json::Deserializer::from_str(json);
-        let plan: Plan =
-            serde_path_to_error::deserialize(&mut de).map_err(|e| Error::plan(e.path().to_string(), e.inner().to_string()))?;
+        let plan: Plan = serde_path_to_error::deserialize(&mut de).map_err(|e| Error::plan(e.path().to_string(), e.inner().to_string()))?;
         de.end().map_err(|e| Error::plan("plan", e.to_string()))?;
         plan.check()?;
         Ok(plan)

@@ -79,7 +79,18 @@ impl<B: Backend> Trainer<B> {
         let workspace = Workspace::new(&backend, &model.layout, train.batch, train.seq_len, true, train.recompute)?;
         let grads = model.zeros_like(&backend)?;
         let optimizer = Optimizer::new(&backend, &model.layout)?;
-        Ok(Trainer { backend: Arc::new(backend), plan, model, grads, optimizer, workspace, data: None, step: 0, tokens: 0, grad_scale: 1.0 })
+        Ok(Trainer {
+            backend: Arc::new(backend),
+            plan,
+            model,
+            grads,
+            optimizer,
+            workspace,
+            data: None,
+            step: 0,
+            tokens: 0,
+            grad_scale: 1.0,
+        })
     }
 
     /// The device; a whole step runs a little faster inside `Cpu::install`.
@@ -141,7 +152,14 @@ impl<B: Backend> Trainer<B> {
         // 1. Gradients of all micro-steps.
         let targets = train.accumulation * train.batch * (train.seq_len - usize::from(losses.mask_last_target));
         let counts = losses.balance.counts.into();
-        let micro = MicroStep::new(targets, train.accumulation, self.model.layout.sites.len(), losses.balance.coefficient, counts, losses.z.coefficient);
+        let micro = MicroStep::new(
+            targets,
+            train.accumulation,
+            self.model.layout.sites.len(),
+            losses.balance.coefficient,
+            counts,
+            losses.z.coefficient,
+        );
         for (g, p) in self.grads.iter_mut().zip(&self.model.layout.params) {
             b.fill(g, 0.0, p.size())?;
         }
@@ -153,7 +171,8 @@ impl<B: Backend> Trainer<B> {
             };
             let start = Instant::now();
             self.workspace.load(b, &self.model.layout, windows, losses.mask_last_target)?;
-            let stats = self.workspace.forward(b, &self.model, &part(0.0, 0.3)).map_err(|e| blame(e, self.step, b, &self.model, &self.grads))?;
+            let stats =
+                self.workspace.forward(b, &self.model, &part(0.0, 0.3)).map_err(|e| blame(e, self.step, b, &self.model, &self.grads))?;
             routers.push(RouterMetrics::new(&self.model.layout, &stats, &self.workspace.expert_ids, counts));
             forward_s += start.elapsed().as_secs_f64();
             let start = Instant::now();
@@ -236,7 +255,8 @@ impl<B: Backend> Trainer<B> {
 
     /// A copy of a parameter, or of its gradient in the last step, clipped.
     pub fn read(&self, name: &str, gradient: bool) -> Result<Vec<f32>> {
-        let id = self.model.layout.find(name).ok_or_else(|| Error::Argument(format!("Cannot read \"{name}\": no parameter has this name")))?;
+        let id =
+            self.model.layout.find(name).ok_or_else(|| Error::Argument(format!("Cannot read \"{name}\": no parameter has this name")))?;
         let mut out = vec![0.0; self.model.layout.params[id].size()];
         if gradient {
             self.backend.download(&mut out, &self.grads[id])?;

@@ -46,7 +46,8 @@ pub fn info() -> Result<String> {
 
 pub fn trainer_new(plan: &str, threads: u32) -> Result<u32> {
     let plan = Plan::parse(plan)?;
-    handles::insert(Object::Trainer(Trainer::new(Cpu::new(threads as usize)?, plan)?.into()))
+    let trainer = Trainer::new(Cpu::new(threads as usize)?, plan)?;
+    handles::insert(Object::Trainer(Box::new(trainer.into())))
 }
 
 #[derive(Deserialize)]
@@ -188,7 +189,8 @@ pub fn generator_new(id: u32, request: &str) -> Result<u32> {
     let request: GenerateRequest = parse("generation request", request)?;
     let entry = handles::get(id)?;
     let Object::Model(writer) = &entry.object else { return Err(Error::Handle(id)) };
-    handles::insert(Object::Generation(Generation::new(writer.clone(), request)?.into()))
+    let generation = Generation::new(writer.clone(), request)?;
+    handles::insert(Object::Generation(Box::new(generation.into())))
 }
 
 /// More text, at least one byte; empty when it has ended.

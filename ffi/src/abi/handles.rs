@@ -11,9 +11,9 @@ use crate::train::Trainer;
 
 /// What a handle stands for.
 pub enum Object {
-    Trainer(Mutex<Trainer<Cpu>>),
+    Trainer(Box<Mutex<Trainer<Cpu>>>),
     Model(Arc<Writer<Cpu>>),
-    Generation(Mutex<Generation<Cpu>>),
+    Generation(Box<Mutex<Generation<Cpu>>>),
 }
 
 /// An object and its cancel flag, which may be set while a call holds the object.

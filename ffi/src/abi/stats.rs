@@ -33,7 +33,8 @@ impl Stats<'_> {
         for (i, value) in [r.forward_s, r.backward_s, r.optimizer_s].into_iter().enumerate() {
             self.set(11 + i, value);
         }
-        let routers = [m.entropy, m.max_expert_share, m.dead_expert_share, m.max_logit, m.agreement, m.set_agreement, r.epochs, m.imbalance];
+        let routers =
+            [m.entropy, m.max_expert_share, m.dead_expert_share, m.max_logit, m.agreement, m.set_agreement, r.epochs, m.imbalance];
         for (i, value) in routers.into_iter().enumerate() {
             self.set(17 + i, value);
         }

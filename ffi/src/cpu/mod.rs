@@ -1,6 +1,5 @@
 //! The CPU backend: f32, multithreaded by pieces that depend on shapes alone, one file per op. Here: the pool of threads and
 //! the one-line calls from the op list into the files.
-#![allow(clippy::too_many_arguments)] // the ops have the argument lists of `backend`
 
 mod adamw;
 mod attention;

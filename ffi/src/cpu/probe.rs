@@ -39,9 +39,10 @@ fn chains<const N: usize>(a: f32, b: f32, fma: bool) -> f32 {
 /// Returns the number of lanes that ran, and a value that keeps them from being optimised away.
 #[multiversion(targets = "simd")]
 fn spin(a: f32, b: f32) -> (usize, f32) {
-    if target_cfg_f!(target_feature = "avx512f") {
+    let (is_wide, has_fma) = (target_cfg_f!(target_feature = "avx512f"), target_cfg_f!(target_feature = "fma"));
+    if is_wide {
         (128, chains::<128>(a, b, true))
-    } else if target_cfg_f!(target_feature = "fma") {
+    } else if has_fma {
         (80, chains::<80>(a, b, true))
     } else {
         (32, chains::<32>(a, b, false))

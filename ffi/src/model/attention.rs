@@ -44,7 +44,14 @@ impl<B: Backend> AttentionSaved<B> {
     /// Room for `t` tokens.
     pub fn new(b: &B, site: &AttentionUse, d: usize, t: usize) -> Result<Self> {
         let (q, kv) = (t * site.q_width(), t * site.kv_width());
-        Ok(AttentionSaved { h_in: b.zeros(t * d)?, q: b.zeros(q)?, k: b.zeros(kv)?, v: b.zeros(kv)?, out: b.zeros(q)?, lse: b.zeros(t * site.heads)? })
+        Ok(AttentionSaved {
+            h_in: b.zeros(t * d)?,
+            q: b.zeros(q)?,
+            k: b.zeros(kv)?,
+            v: b.zeros(kv)?,
+            out: b.zeros(q)?,
+            lse: b.zeros(t * site.heads)?,
+        })
     }
 }
 
@@ -80,7 +87,15 @@ fn normed<B: Backend>(b: &B, out: &mut B::F, raw: &B::F, gain: Option<&B::F>, si
 }
 
 /// Norm, clamp and rotation of q and k, clamp of v, from the raw projections into the scratch.
-fn prepare<B: Backend>(b: &B, scratch: &mut AttentionScratch<B>, raw: [&B::F; 3], weights: &[B::F], site: &AttentionUse, start: usize, dims: AttentionDims) -> Result<()> {
+fn prepare<B: Backend>(
+    b: &B,
+    scratch: &mut AttentionScratch<B>,
+    raw: [&B::F; 3],
+    weights: &[B::F],
+    site: &AttentionUse,
+    start: usize,
+    dims: AttentionDims,
+) -> Result<()> {
     let (t, q_width, kv_width) = (dims.batch * dims.seq, site.q_width(), site.kv_width());
     let gains = site.qk_norm.map(|(q, k)| (&weights[q], &weights[k]));
     normed(b, &mut scratch.q, raw[0], gains.map(|g| g.0), site, t, q_width)?;
@@ -96,7 +111,16 @@ fn prepare<B: Backend>(b: &B, scratch: &mut AttentionScratch<B>, raw: [&B::F; 3]
 }
 
 /// Adds the attention's output to the residual stream `h` (T, D).
-pub fn forward<B: Backend>(b: &B, h: &mut B::F, saved: &mut AttentionSaved<B>, scratch: &mut AttentionScratch<B>, weights: &[B::F], site: &AttentionUse, d: usize, dims: AttentionDims) -> Result<()> {
+pub fn forward<B: Backend>(
+    b: &B,
+    h: &mut B::F,
+    saved: &mut AttentionSaved<B>,
+    scratch: &mut AttentionScratch<B>,
+    weights: &[B::F],
+    site: &AttentionUse,
+    d: usize,
+    dims: AttentionDims,
+) -> Result<()> {
     let t = dims.batch * dims.seq;
     b.copy(&mut saved.h_in, h, t * d)?;
     project(b, [&mut saved.q, &mut saved.k, &mut saved.v], &mut scratch.x, h, weights, site, d, t)?;
@@ -107,8 +131,18 @@ pub fn forward<B: Backend>(b: &B, h: &mut B::F, saved: &mut AttentionSaved<B>, s
 }
 
 /// The same for new positions `start..` of one sequence, over a cache of keys and values (capacity, Hkv, P).
-#[allow(clippy::too_many_arguments)]
-pub fn forward_cached<B: Backend>(b: &B, h: &mut B::F, cache: (&mut B::F, &mut B::F), saved: &mut AttentionSaved<B>, scratch: &mut AttentionScratch<B>, weights: &[B::F], site: &AttentionUse, d: usize, start: usize, t: usize) -> Result<()> {
+pub fn forward_cached<B: Backend>(
+    b: &B,
+    h: &mut B::F,
+    cache: (&mut B::F, &mut B::F),
+    saved: &mut AttentionSaved<B>,
+    scratch: &mut AttentionScratch<B>,
+    weights: &[B::F],
+    site: &AttentionUse,
+    d: usize,
+    start: usize,
+    t: usize,
+) -> Result<()> {
     let dims = site.dims(1, t);
     project(b, [&mut saved.q, &mut saved.k, &mut saved.v], &mut scratch.x, h, weights, site, d, t)?;
     prepare(b, scratch, [&saved.q, &saved.k, &saved.v], weights, site, start, dims)?;
@@ -118,8 +152,16 @@ pub fn forward_cached<B: Backend>(b: &B, h: &mut B::F, cache: (&mut B::F, &mut B
 }
 
 /// Overwrites q, k and v with the projections of `x = norm(h)`; leaves `x` in its buffer.
-#[allow(clippy::too_many_arguments)]
-fn project<B: Backend>(b: &B, out: [&mut B::F; 3], x: &mut B::F, h: &B::F, weights: &[B::F], site: &AttentionUse, d: usize, t: usize) -> Result<()> {
+fn project<B: Backend>(
+    b: &B,
+    out: [&mut B::F; 3],
+    x: &mut B::F,
+    h: &B::F,
+    weights: &[B::F],
+    site: &AttentionUse,
+    d: usize,
+    t: usize,
+) -> Result<()> {
     let [q, k, v] = out;
     b.rmsnorm_forward(x, h, &weights[site.norm.w], t, d, site.norm.eps)?;
     b.linear_forward(q, x, &weights[site.wq], t, site.q_width(), d)?;
@@ -128,8 +170,17 @@ fn project<B: Backend>(b: &B, out: [&mut B::F; 3], x: &mut B::F, h: &B::F, weigh
 }
 
 /// Takes `d_h` (T, D), the gradient of the residual stream after this half, to that before it, in place; adds into the gradients of the banks.
-#[allow(clippy::too_many_arguments)]
-pub fn backward<B: Backend>(b: &B, d_h: &mut B::F, grads: &mut [B::F], saved: &AttentionSaved<B>, scratch: &mut AttentionScratch<B>, weights: &[B::F], site: &AttentionUse, d: usize, dims: AttentionDims) -> Result<()> {
+pub fn backward<B: Backend>(
+    b: &B,
+    d_h: &mut B::F,
+    grads: &mut [B::F],
+    saved: &AttentionSaved<B>,
+    scratch: &mut AttentionScratch<B>,
+    weights: &[B::F],
+    site: &AttentionUse,
+    d: usize,
+    dims: AttentionDims,
+) -> Result<()> {
     let (t, q_width, kv_width) = (dims.batch * dims.seq, site.q_width(), site.kv_width());
     // 1. Through the output projection.
     b.fill(&mut scratch.d_out, 0.0, t * q_width)?;
@@ -163,8 +214,18 @@ pub fn backward<B: Backend>(b: &B, d_h: &mut B::F, grads: &mut [B::F], saved: &A
 }
 
 /// Overwrites `d_raw` with the gradient of a raw q or k; adds into the gradient of its gain.
-#[allow(clippy::too_many_arguments)]
-fn normed_backward<B: Backend>(b: &B, d_raw: &mut B::F, d_normed: &B::F, raw: &B::F, gain: Option<usize>, weights: &[B::F], grads: &mut [B::F], site: &AttentionUse, t: usize, width: usize) -> Result<()> {
+fn normed_backward<B: Backend>(
+    b: &B,
+    d_raw: &mut B::F,
+    d_normed: &B::F,
+    raw: &B::F,
+    gain: Option<usize>,
+    weights: &[B::F],
+    grads: &mut [B::F],
+    site: &AttentionUse,
+    t: usize,
+    width: usize,
+) -> Result<()> {
     let Some(gain) = gain else { return b.copy(d_raw, d_normed, t * width) };
     let row = if site.options.qk_norm == QkNorm::Head { site.head_dim } else { width };
     b.fill(d_raw, 0.0, t * width)?;

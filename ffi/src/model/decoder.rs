@@ -40,7 +40,11 @@ impl<B: Backend> Decoder<B> {
             h: b.zeros(t * d)?,
             x: b.zeros(d)?,
             logits: b.zeros(layout.vocab)?,
-            saved: layout.sites.iter().map(|s| Ok((AttentionSaved::new(b, &s.attention, d, t)?, MoeSaved::new(b, &s.moe, d, t)?))).collect::<Result<_>>()?,
+            saved: layout
+                .sites
+                .iter()
+                .map(|s| Ok((AttentionSaved::new(b, &s.attention, d, t)?, MoeSaved::new(b, &s.moe, d, t)?)))
+                .collect::<Result<_>>()?,
             attention: AttentionScratch::new(b, layout.sites.iter().map(|s| s.attention), d, t, false)?,
             moe: MoeScratch::new(b, layout.sites.iter().map(|s| s.moe), d, t, false)?,
         })
@@ -63,7 +67,18 @@ impl<B: Backend> Decoder<B> {
             b.upload_i32(&mut self.tokens, chunk)?;
             b.embedding_forward(&mut self.h, &weights[layout.embedding], &self.tokens, last, layout.vocab, d)?;
             for ((site, (keys, values)), (attention, moe)) in layout.sites.iter().zip(&mut self.cache).zip(&mut self.saved) {
-                attention::forward_cached(b, &mut self.h, (keys, values), attention, &mut self.attention, weights, &site.attention, d, self.len, last)?;
+                attention::forward_cached(
+                    b,
+                    &mut self.h,
+                    (keys, values),
+                    attention,
+                    &mut self.attention,
+                    weights,
+                    &site.attention,
+                    d,
+                    self.len,
+                    last,
+                )?;
                 moe::forward(b, &mut self.h, moe, &mut self.moe, weights, &site.moe, d, last)?;
             }
             self.len += last;

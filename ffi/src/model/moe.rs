@@ -74,7 +74,16 @@ impl<B: Backend> MoeScratch<B> {
 }
 
 /// Adds the experts' output to the residual stream `h` (T, D).
-pub fn forward<B: Backend>(b: &B, h: &mut B::F, saved: &mut MoeSaved<B>, scratch: &mut MoeScratch<B>, weights: &[B::F], site: &MoeUse, d: usize, t: usize) -> Result<()> {
+pub fn forward<B: Backend>(
+    b: &B,
+    h: &mut B::F,
+    saved: &mut MoeSaved<B>,
+    scratch: &mut MoeScratch<B>,
+    weights: &[B::F],
+    site: &MoeUse,
+    d: usize,
+    t: usize,
+) -> Result<()> {
     let (e, k, f) = (site.rule.experts, site.rule.top_k, site.expert_width);
     // 1. Route.
     b.copy(&mut saved.h_in, h, t * d)?;
@@ -93,15 +102,35 @@ pub fn forward<B: Backend>(b: &B, h: &mut B::F, saved: &mut MoeSaved<B>, scratch
 }
 
 /// Takes `d_h` (T, D), the gradient of the residual stream after this half, to that before it, in place; adds into the gradients of the banks.
-#[allow(clippy::too_many_arguments)]
-pub fn backward<B: Backend>(b: &B, d_h: &mut B::F, grads: &mut [B::F], saved: &MoeSaved<B>, scratch: &mut MoeScratch<B>, weights: &[B::F], site: &MoeUse, loss: RouterLoss, d: usize, t: usize) -> Result<()> {
+pub fn backward<B: Backend>(
+    b: &B,
+    d_h: &mut B::F,
+    grads: &mut [B::F],
+    saved: &MoeSaved<B>,
+    scratch: &mut MoeScratch<B>,
+    weights: &[B::F],
+    site: &MoeUse,
+    loss: RouterLoss,
+    d: usize,
+    t: usize,
+) -> Result<()> {
     let (e, k, f) = (site.rule.experts, site.rule.top_k, site.expert_width);
     let (n, plan, s) = (t * k, &saved.plan, &mut *scratch);
     // 1. Through the down projection; the combine weight is in the activation, so d_act is before it.
     b.permute(&mut s.d_rows, d_h, plan, t, k, d)?;
     b.grouped_linear_backward_input(&mut s.d_act, &s.d_rows, &weights[site.down], &plan.offsets, e, d, f)?;
     // 2. Through SwiGLU, which also gives the weighted activation and the gradient of the combine weights.
-    b.swiglu_backward(&mut s.act, &mut s.d_gate_up, &mut s.d_combine_weights, &saved.gate_up, &s.d_act, &saved.routing.combine_weights, plan, n, f)?;
+    b.swiglu_backward(
+        &mut s.act,
+        &mut s.d_gate_up,
+        &mut s.d_combine_weights,
+        &saved.gate_up,
+        &s.d_act,
+        &saved.routing.combine_weights,
+        plan,
+        n,
+        f,
+    )?;
     b.grouped_linear_backward_weight(&mut grads[site.down], &s.d_rows, &s.act, &plan.offsets, e, d, f)?;
     // 3. Through the gate and up projections.
     b.rmsnorm_forward(&mut s.x, &saved.h_in, &weights[site.norm.w], t, d, site.norm.eps)?;

@@ -71,7 +71,10 @@ impl<B: Backend> Workspace<B> {
         let (t, d) = (batch * seq, layout.width);
         let sites = layout.sites.iter();
         let saved = if train && !recompute {
-            sites.clone().map(|s| Ok((AttentionSaved::new(b, &s.attention, d, t)?, MoeSaved::new(b, &s.moe, d, t)?))).collect::<Result<_>>()?
+            sites
+                .clone()
+                .map(|s| Ok((AttentionSaved::new(b, &s.attention, d, t)?, MoeSaved::new(b, &s.moe, d, t)?)))
+                .collect::<Result<_>>()?
         } else {
             let largest = sites.clone().max_by_key(|s| s.attention.q_width() + s.attention.kv_width()).expect("a checked plan has sites");
             vec![(AttentionSaved::new(b, &largest.attention, d, t)?, MoeSaved::new(b, &widest(layout), d, t)?)]
@@ -157,7 +160,8 @@ impl<B: Backend> Workspace<B> {
         let (attention, moe) = &mut self.saved[slot];
         let dims = site.attention.dims(self.loaded, self.seq);
         attention::forward(b, &mut self.h, attention, &mut self.attention, &model.weights, &site.attention, d, dims)?;
-        moe::forward(b, &mut self.h, moe, &mut self.moe, &model.weights, &site.moe, d, self.loaded * self.seq).map_err(|e| at_site(e, i))?;
+        moe::forward(b, &mut self.h, moe, &mut self.moe, &model.weights, &site.moe, d, self.loaded * self.seq)
+            .map_err(|e| at_site(e, i))?;
         Ok(slot)
     }
 
@@ -180,7 +184,18 @@ impl<B: Backend> Workspace<B> {
         b.rmsnorm_forward(&mut self.x, &self.h, &weights[norm.w], t, d, norm.eps)?;
         b.fill(&mut self.d_h, 0.0, t * d)?;
         let d_x = &mut self.attention.d_x;
-        b.cross_entropy_forward_backward(&mut self.losses, d_x, &mut grads[layout.head], &self.x, &weights[layout.head], &self.targets, step.loss_scale, t, layout.vocab, d)?;
+        b.cross_entropy_forward_backward(
+            &mut self.losses,
+            d_x,
+            &mut grads[layout.head],
+            &self.x,
+            &weights[layout.head],
+            &self.targets,
+            step.loss_scale,
+            t,
+            layout.vocab,
+            d,
+        )?;
         b.rmsnorm_backward(&mut self.d_h, &mut grads[norm.w], &self.h, &weights[norm.w], d_x, t, d, norm.eps)?;
         // 2. Sites, last first.
         for i in (0..layout.sites.len()).rev() {
@@ -192,7 +207,17 @@ impl<B: Backend> Workspace<B> {
             let site = &layout.sites[i];
             let (attention, moe) = &self.saved[i.min(self.saved.len() - 1)];
             moe::backward(b, &mut self.d_h, grads, moe, &mut self.moe, weights, &site.moe, step.router_loss, d, t)?;
-            attention::backward(b, &mut self.d_h, grads, attention, &mut self.attention, weights, &site.attention, d, site.attention.dims(self.loaded, self.seq))?;
+            attention::backward(
+                b,
+                &mut self.d_h,
+                grads,
+                attention,
+                &mut self.attention,
+                weights,
+                &site.attention,
+                d,
+                site.attention.dims(self.loaded, self.seq),
+            )?;
         }
         // 3. Embedding.
         b.embedding_backward(&mut grads[layout.embedding], &self.d_h, &self.grad_tokens, t, layout.vocab, d)?;

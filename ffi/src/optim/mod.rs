@@ -64,7 +64,16 @@ impl<B: Backend> Optimizer<B> {
     }
 
     /// Update number `update` (from 1) of all parameters, with gradients scaled by `grad_scale`.
-    pub fn step(&mut self, b: &B, model: &mut Model<B>, grads: &[B::F], spec: &OptimizerSpec, lr: LearningRates, update: u64, grad_scale: f32) -> Result<()> {
+    pub fn step(
+        &mut self,
+        b: &B,
+        model: &mut Model<B>,
+        grads: &[B::F],
+        spec: &OptimizerSpec,
+        lr: LearningRates,
+        update: u64,
+        grad_scale: f32,
+    ) -> Result<()> {
         let (mut muon, mut adamw) = (Vec::new(), Vec::new());
         let moments = self.first.iter_mut().zip(&mut self.second);
         for (((p, w), (first, second)), g) in model.layout.params.iter().zip(&mut model.weights).zip(moments).zip(grads) {

@@ -166,7 +166,10 @@ impl Plan {
             }
             let top_k = self.banks[router].options::<RouterOptions>()?.top_k;
             if let Some((other, first)) = top_k_of.insert(experts, (top_k, i)).filter(|(k, _)| *k != top_k) {
-                return Err(Error::plan(format!("sites[{i}].router"), format!("chooses {top_k} experts of a bank of which sites[{first}] chooses {other}")));
+                return Err(Error::plan(
+                    format!("sites[{i}].router"),
+                    format!("chooses {top_k} experts of a bank of which sites[{first}] chooses {other}"),
+                ));
             }
             let others = [
                 find("attentionNorm", &site.attention_norm, BankKind::Norm)?,
@@ -179,7 +182,10 @@ impl Plan {
         }
         for (i, bank) in self.banks.iter().enumerate() {
             if bank.uses != uses[i] || uses[i] == 0 {
-                return Err(Error::plan(format!("banks[{i}].uses"), format!("is {}, the sites use \"{}\" {} times", bank.uses, bank.id, uses[i])));
+                return Err(Error::plan(
+                    format!("banks[{i}].uses"),
+                    format!("is {}, the sites use \"{}\" {} times", bank.uses, bank.id, uses[i]),
+                ));
             }
         }
         Ok(())

@@ -69,28 +69,28 @@ impl<B: Backend> Trainer<B> {
         let (b, layout) = (&*self.backend, &self.model.layout);
         let moments = Optimizer::<B>::moments(layout);
         let weights = layout.params.iter().zip(&self.model.weights).map(|(p, w)| values(b, w, p.size())).collect::<Result<Vec<_>>>()?;
-        let model: Vec<_> = layout.params.iter().zip(&weights).map(|(p, w)| TensorRef { name: &p.name, shape: &p.shape, data: w }).collect();
-        let state_of = |&(_, param, moment): &(String, usize, _)| values(b, self.optimizer.moment(param, moment), layout.params[param].size());
+        let model: Vec<_> =
+            layout.params.iter().zip(&weights).map(|(p, w)| TensorRef { name: &p.name, shape: &p.shape, data: w }).collect();
+        let state_of =
+            |&(_, param, moment): &(String, usize, _)| values(b, self.optimizer.moment(param, moment), layout.params[param].size());
         let held = moments.iter().map(state_of).collect::<Result<Vec<_>>>()?;
-        let optimizer: Vec<_> =
-            moments.iter().zip(&held).map(|((name, param, _), data)| TensorRef { name, shape: &layout.params[*param].shape, data }).collect();
+        let optimizer: Vec<_> = moments
+            .iter()
+            .zip(&held)
+            .map(|((name, param, _), data)| TensorRef { name, shape: &layout.params[*param].shape, data })
+            .collect();
         let state = State { step: self.step, tokens: self.tokens, loader: self.data.as_ref().map(|d| d.loader.state()) };
         let plan = self.plan.to_json()?;
         let tokenizer = self.corpus().map(|c| c.tokenizer.json());
         write(folder, &Content { state: &state, plan: &plan, model: &model, optimizer: &optimizer, tokenizer })
     }
 
-    /// Goes to where `folder` was saved, by the same plan. Everything is verified before anything is changed.
+    /// Goes to where `folder` was saved, by the same plan. The files are verified before anything is changed.
     pub fn load(&mut self, folder: &Path) -> Result<()> {
         let checkpoint = Checkpoint::open(folder)?;
         checkpoint.require_plan(&self.plan.to_json()?)?;
         checkpoint.verify()?;
         let state = checkpoint.state();
-        match (&mut self.data, &state.loader) {
-            (Some(data), Some(loader)) => data.loader.restore(loader, folder)?,
-            (Some(_), None) => return Err(Error::checkpoint(folder, "it has no place in the data: it was trained on tokens given by a program")),
-            (None, _) => {}
-        }
         let b = &*self.backend;
         read_weights(b, &mut self.model, &checkpoint)?;
         let layout = &self.model.layout;
@@ -102,6 +102,13 @@ impl<B: Backend> Trainer<B> {
         let mut targets: Vec<_> =
             Optimizer::<B>::moments(layout).into_iter().zip(buffers).map(|((name, ..), (p, x))| Target::new(b, name, p, x)).collect();
         fill(b, &mut targets, |tensors| checkpoint.read_optimizer(tensors))?;
+        match (&mut self.data, &state.loader) {
+            (Some(data), Some(loader)) => data.loader.restore(loader, folder)?,
+            (Some(_), None) => {
+                return Err(Error::checkpoint(folder, "it has no place in the data: it was trained on tokens given by a program"));
+            }
+            (None, _) => {}
+        }
         self.step = state.step;
         self.tokens = state.tokens;
         Ok(())
