@@ -54,8 +54,7 @@ export class Display {
 
   #show(text: string): void {
     if (this.#isQuiet || !this.#isTerminal || text === this.#progress) return;
-    const width = Deno.consoleSize().columns || 80;
-    this.#progress = text.slice(0, width - 1);
+    this.#progress = text.slice(0, columns() - 1);
     this.#write(`\r\x1b[K${this.#progress}`);
   }
 
@@ -66,5 +65,14 @@ export class Display {
     } catch {
       // The terminal or the reader is gone. Nobody watches any more, which is no reason for a run to fail.
     }
+  }
+}
+
+/** Width of the terminal; 80 where it does not know, or has been closed. */
+function columns(): number {
+  try {
+    return Deno.consoleSize().columns || 80;
+  } catch {
+    return 80;
   }
 }
