@@ -82,7 +82,7 @@ pub struct RouterStats {
 }
 
 /// What the forward pass of a router leaves for its backward pass and for dispatch.
-pub struct Routing<B: Backend + ?Sized> {
+pub struct Routing<B: Backend> {
     /// (T, E) softmax over all `E`, whatever the rule
     pub scores: B::F,
     /// (T) logsumexp of the logits
@@ -94,7 +94,7 @@ pub struct Routing<B: Backend + ?Sized> {
 }
 
 /// Where every choice goes: one object read by forward and backward. Slot `t*K + k` is choice k of token t.
-pub struct DispatchPlan<B: Backend + ?Sized> {
+pub struct DispatchPlan<B: Backend> {
     /// (E+1) exclusive prefix sums of `tokens_per_expert`; `offsets[E] = N`
     pub offsets: B::I,
     /// (N) the slot that lies in a row; rows are sorted by expert, stable by slot
@@ -117,7 +117,7 @@ pub struct AdamwStep {
 }
 
 /// One parameter that AdamW updates.
-pub struct AdamwUpdate<'a, B: Backend + ?Sized> {
+pub struct AdamwUpdate<'a, B: Backend> {
     pub w: &'a mut B::F,
     /// First moment.
     pub m: &'a mut B::F,
@@ -140,7 +140,7 @@ pub struct MuonStep {
 }
 
 /// One parameter that Muon updates: `count` matrices (rows, cols), one after the other.
-pub struct MuonUpdate<'a, B: Backend + ?Sized> {
+pub struct MuonUpdate<'a, B: Backend> {
     pub w: &'a mut B::F,
     /// Momentum.
     pub m: &'a mut B::F,
@@ -172,6 +172,11 @@ pub trait Backend: Send + Sync + Sized + 'static {
     /// Overwrites `dst` with the first `dst.len()` elements of `src`.
     fn download_i32(&self, dst: &mut [i32], src: &Self::I) -> Result<()>;
 
+    /// The buffer itself, when it lies in host memory.
+    fn host<'a>(&self, x: &'a Self::F) -> Option<&'a [f32]>;
+    /// The buffer itself, when it lies in host memory.
+    fn host_mut<'a>(&self, x: &'a mut Self::F) -> Option<&'a mut [f32]>;
+
     // --- elementwise (cpu/elementwise.rs) ---
 
     /// Overwrites `out[..n]` with `value`.
@@ -187,7 +192,7 @@ pub trait Backend: Send + Sync + Sized + 'static {
 
     /// Overwrites `out` (T, D) with the rows of `table` (V, D) named by `tokens` (T).
     fn embedding_forward(&self, out: &mut Self::F, table: &Self::F, tokens: &Self::I, t: usize, v: usize, d: usize) -> Result<()>;
-    /// Adds into `d_table` (V, D); tokens in ascending order.
+    /// Adds into `d_table` (V, D); tokens in ascending order, a negative one adds nothing.
     fn embedding_backward(&self, d_table: &mut Self::F, d_out: &Self::F, tokens: &Self::I, t: usize, v: usize, d: usize) -> Result<()>;
 
     // --- rmsnorm ---
@@ -195,8 +200,17 @@ pub trait Backend: Send + Sync + Sized + 'static {
     /// Overwrites `out` (R, D): `x * rsqrt(mean(x^2) + eps) * w`, `w` (D).
     fn rmsnorm_forward(&self, out: &mut Self::F, x: &Self::F, w: &Self::F, rows: usize, d: usize, eps: f32) -> Result<()>;
     /// Adds into `d_x` (R, D) and into `d_w` (D). Reads `x` (R, D), `w` (D), `d_out` (R, D).
-    #[allow(clippy::too_many_arguments)]
-    fn rmsnorm_backward(&self, d_x: &mut Self::F, d_w: &mut Self::F, x: &Self::F, w: &Self::F, d_out: &Self::F, rows: usize, d: usize, eps: f32) -> Result<()>;
+    fn rmsnorm_backward(
+        &self,
+        d_x: &mut Self::F,
+        d_w: &mut Self::F,
+        x: &Self::F,
+        w: &Self::F,
+        d_out: &Self::F,
+        rows: usize,
+        d: usize,
+        eps: f32,
+    ) -> Result<()>;
 
     // --- linear ---
 
@@ -217,23 +231,49 @@ pub trait Backend: Send + Sync + Sized + 'static {
     // --- rope ---
 
     /// Rotates `x` (B, S, heads, P) in place, "rotate half": element j < P/2 pairs with j + P/2 at angle `pos * theta^(-2j/P)`; row s has position `start + s`.
-    #[allow(clippy::too_many_arguments)]
     fn rope_forward(&self, x: &mut Self::F, start: usize, batch: usize, seq: usize, heads: usize, p: usize, theta: f32) -> Result<()>;
     /// Rotates `d_x` back by the same angles, in place.
-    #[allow(clippy::too_many_arguments)]
     fn rope_backward(&self, d_x: &mut Self::F, start: usize, batch: usize, seq: usize, heads: usize, p: usize, theta: f32) -> Result<()>;
 
     // --- attention ---
 
     /// Causal attention, scale `P^-0.5`. Overwrites `out` (B, S, H, P) and `lse` (B, H, S). `q` (B, S, H, P), `k`, `v` (B, S, Hkv, P).
-    fn attention_forward(&self, out: &mut Self::F, lse: &mut Self::F, q: &Self::F, k: &Self::F, v: &Self::F, dims: AttentionDims) -> Result<()>;
+    fn attention_forward(
+        &self,
+        out: &mut Self::F,
+        lse: &mut Self::F,
+        q: &Self::F,
+        k: &Self::F,
+        v: &Self::F,
+        dims: AttentionDims,
+    ) -> Result<()>;
     /// Overwrites `d_q`, `d_k`, `d_v`. Never stores (S, S) for more than one head at a time.
-    #[allow(clippy::too_many_arguments)]
-    fn attention_backward(&self, d_q: &mut Self::F, d_k: &mut Self::F, d_v: &mut Self::F, out: &Self::F, lse: &Self::F, q: &Self::F, k: &Self::F, v: &Self::F, d_out: &Self::F, dims: AttentionDims) -> Result<()>;
+    fn attention_backward(
+        &self,
+        d_q: &mut Self::F,
+        d_k: &mut Self::F,
+        d_v: &mut Self::F,
+        out: &Self::F,
+        lse: &Self::F,
+        q: &Self::F,
+        k: &Self::F,
+        v: &Self::F,
+        d_out: &Self::F,
+        dims: AttentionDims,
+    ) -> Result<()>;
     /// Attention of `dims.seq` new positions `start..` of one sequence (`dims.batch` = 1) over a cache. First writes `k`, `v` (S, Hkv, P) into
     /// `k_cache`, `v_cache` (capacity, Hkv, P) at row `start`; then overwrites `out` (S, H, P).
-    #[allow(clippy::too_many_arguments)]
-    fn attention_cached(&self, out: &mut Self::F, k_cache: &mut Self::F, v_cache: &mut Self::F, q: &Self::F, k: &Self::F, v: &Self::F, start: usize, dims: AttentionDims) -> Result<()>;
+    fn attention_cached(
+        &self,
+        out: &mut Self::F,
+        k_cache: &mut Self::F,
+        v_cache: &mut Self::F,
+        q: &Self::F,
+        k: &Self::F,
+        v: &Self::F,
+        start: usize,
+        dims: AttentionDims,
+    ) -> Result<()>;
 
     // --- router ---
 
@@ -241,8 +281,16 @@ pub trait Backend: Send + Sync + Sized + 'static {
     fn router_forward(&self, routing: &mut Routing<Self>, logits: &Self::F, t: usize, rule: RouterRule) -> Result<RouterStats>;
     /// Overwrites `d_logits` (T, E): gradient through the combine weights (`d_combine_weights` (T, K)), plus that of the balance loss
     /// `E * sum_e f_e p_e` and of the z-loss `mean lse^2` over the `stats.tokens` tokens, with the coefficients of `loss`.
-    #[allow(clippy::too_many_arguments)]
-    fn router_backward(&self, d_logits: &mut Self::F, routing: &Routing<Self>, stats: &RouterStats, d_combine_weights: &Self::F, t: usize, rule: RouterRule, loss: RouterLoss) -> Result<()>;
+    fn router_backward(
+        &self,
+        d_logits: &mut Self::F,
+        routing: &Routing<Self>,
+        stats: &RouterStats,
+        d_combine_weights: &Self::F,
+        t: usize,
+        rule: RouterRule,
+        loss: RouterLoss,
+    ) -> Result<()>;
 
     // --- dispatch ---
 
@@ -256,35 +304,95 @@ pub trait Backend: Send + Sync + Sized + 'static {
     // --- grouped_linear ---
 
     /// Overwrites `out` (N, O): row r of expert e is `w[e] x[r]`; `x` (N, I), `w` (E, O, I), `offsets` (E+1).
-    #[allow(clippy::too_many_arguments)]
-    fn grouped_linear_forward(&self, out: &mut Self::F, x: &Self::F, w: &Self::F, offsets: &Self::I, e: usize, o: usize, i: usize) -> Result<()>;
+    fn grouped_linear_forward(
+        &self,
+        out: &mut Self::F,
+        x: &Self::F,
+        w: &Self::F,
+        offsets: &Self::I,
+        e: usize,
+        o: usize,
+        i: usize,
+    ) -> Result<()>;
     /// Overwrites `d_x` (N, I) with `d_out[r] w[e]`.
-    #[allow(clippy::too_many_arguments)]
-    fn grouped_linear_backward_input(&self, d_x: &mut Self::F, d_out: &Self::F, w: &Self::F, offsets: &Self::I, e: usize, o: usize, i: usize) -> Result<()>;
+    fn grouped_linear_backward_input(
+        &self,
+        d_x: &mut Self::F,
+        d_out: &Self::F,
+        w: &Self::F,
+        offsets: &Self::I,
+        e: usize,
+        o: usize,
+        i: usize,
+    ) -> Result<()>;
     /// Adds `d_out[rows of e]^T x[rows of e]` into `d_w[e]` (E, O, I).
-    #[allow(clippy::too_many_arguments)]
-    fn grouped_linear_backward_weight(&self, d_w: &mut Self::F, d_out: &Self::F, x: &Self::F, offsets: &Self::I, e: usize, o: usize, i: usize) -> Result<()>;
+    fn grouped_linear_backward_weight(
+        &self,
+        d_w: &mut Self::F,
+        d_out: &Self::F,
+        x: &Self::F,
+        offsets: &Self::I,
+        e: usize,
+        o: usize,
+        i: usize,
+    ) -> Result<()>;
 
     // --- swiglu ---
 
     /// Overwrites `act` (N, F): `combine_weight * silu(gate) * up`, where `gate_up` (N, 2F) holds gate then up and the weight of row r is
     /// `combine_weights[slot_of_row[r]]`.
-    #[allow(clippy::too_many_arguments)]
-    fn swiglu_forward(&self, act: &mut Self::F, gate_up: &Self::F, combine_weights: &Self::F, plan: &DispatchPlan<Self>, n: usize, f: usize) -> Result<()>;
+    fn swiglu_forward(
+        &self,
+        act: &mut Self::F,
+        gate_up: &Self::F,
+        combine_weights: &Self::F,
+        plan: &DispatchPlan<Self>,
+        n: usize,
+        f: usize,
+    ) -> Result<()>;
     /// `d_act` (N, F) is the gradient of the unweighted activation's image, `W_down^T d_out`, before the combine weight. Overwrites `act` (N, F) with
     /// the weighted activation again, `d_gate_up` (N, 2F), and `d_combine_weights` (T, K) with `<d_act[r], silu(gate) * up>`.
-    #[allow(clippy::too_many_arguments)]
-    fn swiglu_backward(&self, act: &mut Self::F, d_gate_up: &mut Self::F, d_combine_weights: &mut Self::F, gate_up: &Self::F, d_act: &Self::F, combine_weights: &Self::F, plan: &DispatchPlan<Self>, n: usize, f: usize) -> Result<()>;
+    fn swiglu_backward(
+        &self,
+        act: &mut Self::F,
+        d_gate_up: &mut Self::F,
+        d_combine_weights: &mut Self::F,
+        gate_up: &Self::F,
+        d_act: &Self::F,
+        combine_weights: &Self::F,
+        plan: &DispatchPlan<Self>,
+        n: usize,
+        f: usize,
+    ) -> Result<()>;
 
     // --- cross_entropy ---
 
     /// Head and next-token cross-entropy in chunks of rows; (T, V) logits never exist. Overwrites `losses` (T) with `-ln softmax(h w^T)[target]`,
     /// 0 where `targets` (T) is negative. `h` (T, D), `w` (V, D).
-    #[allow(clippy::too_many_arguments)]
-    fn cross_entropy_forward(&self, losses: &mut Self::F, h: &Self::F, w: &Self::F, targets: &Self::I, t: usize, v: usize, d: usize) -> Result<()>;
+    fn cross_entropy_forward(
+        &self,
+        losses: &mut Self::F,
+        h: &Self::F,
+        w: &Self::F,
+        targets: &Self::I,
+        t: usize,
+        v: usize,
+        d: usize,
+    ) -> Result<()>;
     /// The same, with gradients of `grad_scale * sum(losses)`: overwrites `losses` (T) and `d_h` (T, D), adds into `d_w` (V, D).
-    #[allow(clippy::too_many_arguments)]
-    fn cross_entropy_forward_backward(&self, losses: &mut Self::F, d_h: &mut Self::F, d_w: &mut Self::F, h: &Self::F, w: &Self::F, targets: &Self::I, grad_scale: f32, t: usize, v: usize, d: usize) -> Result<()>;
+    fn cross_entropy_forward_backward(
+        &self,
+        losses: &mut Self::F,
+        d_h: &mut Self::F,
+        d_w: &mut Self::F,
+        h: &Self::F,
+        w: &Self::F,
+        targets: &Self::I,
+        grad_scale: f32,
+        t: usize,
+        v: usize,
+        d: usize,
+    ) -> Result<()>;
 
     // --- optimizers ---
 

@@ -1,0 +1,74 @@
+/** The cases by name, with the losses they must reproduce. */
+import { manifest, type ManifestInput, type Plan, preset, resolve } from "../../experiments/mod.ts";
+
+/** Whole training steps, on the same random tokens each time, so that every step is the same work. */
+export interface StepsCase {
+  readonly kind: "steps";
+  readonly name: string;
+  readonly plan: Plan;
+  /** Steps before the first that is timed. */
+  readonly warmUpSteps: number;
+  /** Steps timed at least, however long they take. */
+  readonly minSteps: number;
+  /** Loss of the first timed step. */
+  readonly goldenLoss: number;
+}
+
+/** Text to tokens, and tokens to batches, on the quick start's data. */
+export interface LoaderCase {
+  readonly kind: "loader";
+  readonly name: string;
+  readonly plan: Plan;
+  /** Held-out loss of the bigram counted on the tokens. */
+  readonly goldenLoss: number;
+}
+
+/** Text from an untrained model, token by token, on one thread. */
+export interface GenerateCase {
+  readonly kind: "generate";
+  readonly name: string;
+  readonly plan: Plan;
+  /** Held-out loss of the model on one batch. */
+  readonly goldenLoss: number;
+  /** Tokens of a text. */
+  readonly tokens: number;
+}
+
+/** The table of operations. */
+export interface OpsCase {
+  readonly kind: "ops";
+  readonly name: string;
+}
+
+/** What can be measured. */
+export type BenchCase = StepsCase | LoaderCase | GenerateCase | OpsCase;
+
+/** So long a schedule that no run reaches its end. */
+const STEPS = 100_000;
+
+function planOf(input: ManifestInput, groupSize?: number, train: Partial<ManifestInput["train"]> = {}): Plan {
+  return resolve(manifest({
+    ...input,
+    tie: { ...input.tie, ...(groupSize !== undefined && { groupSize }) },
+    train: { ...input.train, steps: STEPS, ...train },
+    data: { ...input.data, corpus: "sotu" },
+  }));
+}
+
+const nano = preset("nano");
+const nanoSteps = { kind: "steps", warmUpSteps: 2, minSteps: 5 } as const;
+const tiny = preset("olmoe-tiny");
+const tinySize = { batch: 2, accumulation: 1, seqLen: 512 };
+// A step takes seconds: one shows that buffers are in memory, three show a median.
+const tinySteps = { kind: "steps", warmUpSteps: 1, minSteps: 3 } as const;
+
+/** Every case, quick ones first. */
+export const cases: readonly BenchCase[] = [
+  { ...nanoSteps, name: "nano", plan: planOf(nano), goldenLoss: 0 },
+  { ...nanoSteps, name: "nano-untied", plan: planOf(nano, 1), goldenLoss: 0 },
+  { kind: "loader", name: "loader", plan: planOf(nano), goldenLoss: 0 },
+  { kind: "generate", name: "generate", plan: planOf(nano), goldenLoss: 0, tokens: 256 },
+  { ...tinySteps, name: "olmoe-tiny-g4", plan: planOf(tiny, 4, tinySize), goldenLoss: 0 },
+  { ...tinySteps, name: "olmoe-tiny-g1", plan: planOf(tiny, 1, tinySize), goldenLoss: 0 },
+  { kind: "ops", name: "ops" },
+];

@@ -1,0 +1,29 @@
+/** The check before every number: work that came out wrong has no speed. */
+
+/**
+ * Largest relative difference from a recorded loss. Kernels for different instruction sets add f32 numbers in other
+ * orders: that moves a loss by a few 1e-6 after the first updates, while a wrong gradient or update moves it by more
+ * than 1e-4.
+ */
+const TOLERANCE = 2e-5;
+
+/** A loss that is not what was recorded. */
+export class GoldenError extends Error {
+  /** Process exit code: the run failed. */
+  readonly exitCode = 1;
+
+  /** Makes an error that names the case. */
+  constructor(name: string, what: string, is: number, wanted: number) {
+    super(`Cannot report ${name}: ${what} is ${is}, wanted ${wanted} within ${TOLERANCE} of it`);
+    this.name = "GoldenError";
+  }
+}
+
+/**
+ * Refuses a loss that is not finite or differs from the recorded one.
+ *
+ * @throws {GoldenError} that names the case and both losses.
+ */
+export function checkGolden(name: string, what: string, is: number, wanted: number): void {
+  if (!(Math.abs(is - wanted) <= TOLERANCE * Math.abs(wanted))) throw new GoldenError(name, what, is, wanted);
+}

@@ -1,0 +1,70 @@
+/** What only Rust can time: single operations, and batches apart from training. `ffi/benches/speed` prints JSON lines. */
+import { join } from "@std/path";
+import { TextLineStream } from "@std/streams";
+import { corpusFiles } from "../corpus.ts";
+import type { LoaderCase } from "./cases.ts";
+import { checkGolden } from "./golden.ts";
+import { type CaseReport, type OpReport, row } from "./report.ts";
+
+/** A line of the table of operations, without what follows from the probe. */
+type OpLine = Omit<OpReport, "share">;
+
+/** What the batches' benchmark found. */
+interface BatchesLine {
+  readonly "tokens_per_s": number;
+  readonly "resume_ms": number;
+  readonly "bigram_loss": number;
+}
+
+/** Times every operation at the sizes of nano and of olmoe-tiny. */
+export async function timeOps(allGflops: number): Promise<OpReport[]> {
+  const lines = await run<OpLine>("ops");
+  return lines.map((line) => ({ ...line, share: line.gflops === null ? null : line.gflops / allGflops }));
+}
+
+/**
+ * Times batches from the tokens that the loader case left in `folder`, on one thread, and a start in the middle.
+ *
+ * @throws {GoldenError} if the bigram baseline is not the recorded one.
+ */
+export async function timeBatches(
+  { name, plan, goldenLoss }: LoaderCase,
+  folder: string,
+  seconds: number,
+): Promise<CaseReport[]> {
+  const { model, train, data, seed } = plan;
+  const request = {
+    files: corpusFiles("sotu"),
+    "cache_dir": join(folder, "cache"),
+    tokenizer: data.tokenizer,
+    separator: data.separator,
+    "min_characters": data.minCharacters,
+    "held_out": data.heldOut,
+    "seq_len": train.seqLen,
+    vocab: model.vocab,
+    batch: train.batch,
+    seed,
+    seconds,
+  };
+  const [line] = await run<BatchesLine>("batches", JSON.stringify(request));
+  if (!line) throw new Error(`Cannot report ${name}: the native benchmark printed nothing, wanted a line of JSON`);
+  checkGolden(name, "the bigram loss", line.bigram_loss, goldenLoss);
+  return [
+    row(`${name}-batches`, { "tokens_per_s": line.tokens_per_s }),
+    row(`${name}-resume`, { "step_ms": line.resume_ms }),
+  ];
+}
+
+/** Builds and runs the native benchmark; its lines. */
+async function run<T>(...args: string[]): Promise<T[]> {
+  const manifest = new URL("../../ffi/Cargo.toml", import.meta.url).pathname;
+  const child = new Deno.Command("cargo", {
+    args: ["bench", "--quiet", "--locked", "--manifest-path", manifest, "--bench", "speed", "--", ...args],
+    stdout: "piped",
+  }).spawn();
+  const text = child.stdout.pipeThrough(new TextDecoderStream()).pipeThrough(new TextLineStream());
+  const lines = await Array.fromAsync(text);
+  const { code } = await child.status;
+  if (code !== 0) throw new Error(`Cannot run the native benchmark: cargo ended with ${code}, wanted 0`);
+  return lines.map((line) => JSON.parse(line));
+}

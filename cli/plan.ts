@@ -1,0 +1,199 @@
+/** `bowline plan`: what an experiment resolves to and what it costs, before anything runs. */
+import { Command, ValidationError } from "@cliffy/command";
+import {
+  countFlops,
+  countParameters,
+  countTraffic,
+  estimateTime,
+  type Flops,
+  type ParameterCounts,
+  type TimeEstimate,
+  tokensPerStep,
+  type Traffic,
+} from "../experiments/counts.ts";
+import { countMemory, type Memory } from "../experiments/memory.ts";
+import type { Bank, Plan, Site } from "../experiments/mod.ts";
+
+/** The report as data: what `--json` prints. */
+export interface PlanReport {
+  /** Name of the experiment. */
+  name: string;
+  /** Numbers of parameters. */
+  parameters: ParameterCounts;
+  /** Bytes held. */
+  memory: Memory;
+  /** Arithmetic. */
+  flops: Flops;
+  /** Bytes moved. */
+  bytes: Traffic;
+  /** At the speed assumed. */
+  time: TimeEstimate;
+  /** The plan's banks. */
+  banks: Bank[];
+  /** The plan's sites. */
+  sites: Site[];
+}
+
+/** What the estimate of time assumes. */
+export interface PlanReportOptions {
+  /**
+   * Speed that the machine sustains, in 10^9 FLOPs per second.
+   *
+   * @default {100} about what two cores of a current server reach
+   */
+  gflops?: number | undefined;
+}
+
+const GFLOPS = 100;
+
+/** What a plan costs, as data and as a text of several lines for people. */
+export function planReport(
+  plan: Plan,
+  { gflops = GFLOPS }: PlanReportOptions = {},
+): { json: PlanReport; text: string } {
+  const memory = countMemory(plan);
+  const json: PlanReport = {
+    name: plan.name,
+    parameters: countParameters(plan),
+    memory,
+    flops: countFlops(plan),
+    bytes: countTraffic(plan, memory.savedActivations),
+    time: estimateTime(plan, gflops),
+    banks: plan.banks,
+    sites: plan.sites,
+  };
+  return { json, text: render(plan, json) };
+}
+
+/** The command `plan <preset|file>`. */
+// deno-lint-ignore explicit-module-boundary-types -- the type of a command is its options, inferred from the calls
+export function planCommand() {
+  return new Command()
+    .description("Show what an experiment resolves to and costs: parameters, memory, arithmetic, time.")
+    .arguments("<experiment:string>")
+    .option("--tie <g:integer>", "Tie the experts of this many consecutive middle sites.")
+    .option("--expand <experts:integer>", "Experts of a middle bank.")
+    .option("--set <assignment:string>", "Set any key of the manifest: path=value. Repeatable.", { collect: true })
+    .option("--gflops <speed:number>", "Speed assumed for the time estimate, in 10^9 FLOPs per second.", {
+      default: GFLOPS,
+    })
+    .option("--json", "Print JSON.")
+    .action(async (options, experiment) => {
+      if (options.gflops <= 0) {
+        throw new ValidationError(`Cannot use --gflops ${options.gflops}: wanted a positive number`);
+      }
+      const { loadManifest, resolve } = await import("../experiments/mod.ts");
+      const report = planReport(resolve(await loadManifest(experiment, options)), options);
+      console.log(options.json ? JSON.stringify(report.json, null, 2) : report.text);
+    });
+}
+
+// --- text ---
+
+function render(plan: Plan, { parameters, memory, flops, bytes, time }: PlanReport): string {
+  const { model, train } = plan;
+  const { savedActivationsBy, total, ...held } = memory;
+  const tokens = tokensPerStep(plan);
+  const saved = ([choice, size]: [string, number]) => `${choice} ${binary(size)}`;
+  return [
+    `${plan.name}: ${model.family}, width ${model.width}, vocabulary ${model.vocab}, ${plan.sites.length} sites`,
+    `${train.steps} steps of ${tokens} tokens (${train.accumulation} x ${train.batch} windows of ${train.seqLen})`,
+    section("parameters", Object.entries(parameters).map(([name, count]) => [name, grouped(count), metric(count)])),
+    section("banks", bankRows(plan.banks)),
+    section("sites", expertRows(plan)),
+    section("memory", Object.entries({ ...held, total }).map(([name, size]) => [words(name), binary(size)])),
+    `  saved activations: ${Object.entries(savedActivationsBy).map(saved).join(", ")}`,
+    section("FLOPs per token", [
+      ["", "forward", "training"],
+      ...Object.entries(flops.perToken.forward).map(([name, forward]) => [
+        words(name),
+        metric(forward),
+        metric(flops.perToken.training[name as keyof typeof flops.perToken.training]),
+      ]),
+    ]),
+    section("FLOPs per step", Object.entries(flops.perStep).map(([name, count]) => [words(name), metric(count)])),
+    section("bytes", [
+      ...Object.entries(bytes.perToken).map(([name, size]) => [`${words(name)} per token`, binary(size)]),
+      ["all-reduce per step", binary(bytes.allReducePerStep)],
+    ]),
+    section(`time at ${time.gflops} GFLOP/s`, [
+      ["step", duration(time.stepSeconds)],
+      ["run", duration(time.runSeconds)],
+      ["tokens per second", grouped(Math.round(time.tokensPerSecond))],
+    ]),
+  ].join("\n");
+}
+
+/** Runs of banks that differ only in their number, one row each. */
+function bankRows(banks: readonly Bank[]): string[][] {
+  const rows = Map.groupBy(banks, ({ id: _, ...rest }) => JSON.stringify(rest));
+  const shape = (bank: Bank) => Object.entries(bank.shape).map(([letter, size]) => `${letter} ${size}`).join(", ");
+  return [
+    ["kind", "banks", "uses", "optimizer", "lr /", "shape"],
+    ...[...rows.values()].map((same) => {
+      const bank = same[0]!;
+      const divisor = String(Number(bank.lrDivisor.toPrecision(4)));
+      return [bank.kind, String(same.length), String(bank.uses), bank.optimizer, divisor, shape(bank)];
+    }),
+  ];
+}
+
+/** Which sites use which expert bank. */
+function expertRows(plan: Plan): string[][] {
+  const sitesOf = Map.groupBy(plan.sites.keys(), (index) => plan.sites[index]!.experts);
+  return [...sitesOf].map(([id, sites]) => [id, ranges(sites)]);
+}
+
+/** `0-1, 4` of 0, 1, 4. */
+function ranges(numbers: readonly number[]): string {
+  const runs: [number, number][] = [];
+  for (const n of numbers) {
+    const run = runs.at(-1);
+    if (run && run[1] === n - 1) run[1] = n;
+    else runs.push([n, n]);
+  }
+  return runs.map(([first, last]) => first === last ? `${first}` : `${first}-${last}`).join(", ");
+}
+
+/** A titled table; columns of numbers stand to the right. */
+function section(title: string, rows: readonly (readonly string[])[]): string {
+  const columns = Math.max(...rows.map((row) => row.length));
+  const cells = (column: number) => rows.map((row) => row[column] ?? "");
+  const widths = Array.from({ length: columns }, (_, column) => Math.max(...cells(column).map((c) => c.length)));
+  const isNumeric = widths.map((_, column) => column > 0 && /^\d/.test(cells(column).at(-1)!));
+  const line = (row: readonly string[]) =>
+    row.map((cell, i) => isNumeric[i] ? cell.padStart(widths[i]!) : cell.padEnd(widths[i]!)).join("  ").trimEnd();
+  return [``, title, ...rows.map((row) => `  ${line(row)}`)].join("\n");
+}
+
+/** `muon momentum` of muonMomentum. */
+function words(key: string): string {
+  return key.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
+}
+
+function grouped(count: number): string {
+  return count.toLocaleString("en-US");
+}
+
+function metric(count: number): string {
+  return scaled(count, 1000, ["", "k", "M", "G", "T", "P", "E"]);
+}
+
+function binary(bytes: number): string {
+  return scaled(bytes, 1024, ["B", "KiB", "MiB", "GiB", "TiB", "PiB"]);
+}
+
+function scaled(value: number, base: number, units: readonly string[]): string {
+  const rank = Math.min(units.length - 1, value < base ? 0 : Math.floor(Math.log(value) / Math.log(base)));
+  return `${(value / base ** rank).toFixed(rank === 0 ? 0 : 2)} ${units[rank]}`.trimEnd();
+}
+
+function duration(seconds: number): string {
+  if (seconds < 120) return `${seconds.toPrecision(3)} s`;
+  const hours = seconds / 3600;
+  return hours < 2
+    ? `${Math.round(seconds / 60)} min`
+    : hours < 48
+    ? `${hours.toFixed(1)} h`
+    : `${grouped(Math.round(hours / 24))} days`;
+}

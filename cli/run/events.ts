@@ -1,0 +1,102 @@
+/** The record of a run: one JSON object per line, in the order things happened. */
+import { TextLineStream } from "@std/streams";
+import type { DataInfo } from "../../ffi/ts/trainer.ts";
+import type { StatValues } from "../../ffi/ts/stats.ts";
+
+/** Something that happened in a run; `step` counts completed optimizer steps. NaN is written as null. */
+export type RunEvent =
+  | { type: "start"; step: number; name: string; steps: number; threads: number; isa: string; data: DataInfo }
+  | ReturnType<typeof stepEvent>
+  | ReturnType<typeof evalEvent>
+  | { type: "checkpoint"; step: number; path: string }
+  | { type: "warning"; step: number; message: string }
+  | { type: "sample"; step: number; prompt: string; text: string }
+  | { type: "end"; step: number; reason: "complete" | "steps" | "interrupted" | "failed"; seconds: number };
+
+/** The event of an optimizer step that took `tokens` tokens. */
+export function stepEvent(stats: StatValues, tokens: number) {
+  return {
+    type: "step" as const,
+    step: stats.step,
+    loss: stats.loss,
+    lm_loss: stats.lmLoss,
+    balance: stats.balance,
+    z: stats.z,
+    grad_norm: stats.gradNorm,
+    lr_muon: stats.lrMuon,
+    lr_adamw: stats.lrAdamw,
+    tokens: stats.tokens,
+    tokens_per_s: tokens / stats.stepSeconds,
+    routing_entropy: stats.routingEntropy,
+    max_expert_share: stats.maxExpertShare,
+    dead_expert_share: stats.deadExpertShare,
+    max_logit: stats.maxLogit,
+    agreement: stats.agreement,
+    set_agreement: stats.setAgreement,
+    imbalance: stats.imbalance,
+    epochs: stats.epochs,
+  };
+}
+
+/** The event of an evaluation after `step` steps. */
+export function evalEvent(stats: StatValues, step: number) {
+  return {
+    type: "eval" as const,
+    step,
+    loss: stats.evalLoss,
+    perplexity: Math.exp(stats.evalLoss),
+    bits_per_byte: stats.evalBitsPerByte,
+    tokens: stats.evalTokens,
+  };
+}
+
+/** Writes events to a file, and to stdout if wanted. */
+export class EventLog implements Disposable {
+  readonly #file: Deno.FsFile;
+  readonly #isEchoed: boolean;
+
+  private constructor(file: Deno.FsFile, isEchoed: boolean) {
+    this.#file = file;
+    this.#isEchoed = isEchoed;
+  }
+
+  /**
+   * Opens the log of a run that goes on from `step`: what was recorded after it will happen again, so it is dropped,
+   * and so is a line that was cut when the program was killed.
+   */
+  static async open(path: string, step: number, isEchoed: boolean): Promise<EventLog> {
+    const kept = (await readEvents(path)).filter((event) => event.step <= step);
+    const temporary = `${path}.tmp`;
+    await Deno.writeTextFile(temporary, kept.map((event) => `${JSON.stringify(event)}\n`).join(""));
+    await Deno.rename(temporary, path);
+    return new EventLog(await Deno.open(path, { append: true }), isEchoed);
+  }
+
+  /** Records an event. */
+  write(event: RunEvent): void {
+    const line = JSON.stringify(event);
+    const bytes = new TextEncoder().encode(`${line}\n`);
+    for (let at = 0; at < bytes.length;) at += this.#file.writeSync(bytes.subarray(at));
+    if (this.#isEchoed) console.log(line);
+  }
+
+  /** Closes the file. */
+  [Symbol.dispose](): void {
+    this.#file.close();
+  }
+}
+
+/** The events of a file in order; none if there is no file. A line that is not whole is left out. */
+async function readEvents(path: string): Promise<RunEvent[]> {
+  let file: Deno.FsFile;
+  try {
+    file = await Deno.open(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return [];
+    throw error;
+  }
+  const lines = await Array.fromAsync(
+    file.readable.pipeThrough(new TextDecoderStream()).pipeThrough(new TextLineStream()),
+  );
+  return lines.filter((line) => line.endsWith("}")).map((line) => JSON.parse(line));
+}

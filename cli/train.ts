@@ -1,0 +1,56 @@
+/** `bowline train`: runs an experiment. */
+import { Command, EnumType, ValidationError } from "@cliffy/command";
+import { join, resolve } from "@std/path";
+import { checkAtLeast } from "./errors.ts";
+import { LOG_LEVELS } from "./levels.ts";
+
+/** The command `train <preset|file>`. */
+// deno-lint-ignore explicit-module-boundary-types -- the type of a command is its options, inferred from the calls
+export function trainCommand() {
+  return new Command()
+    .description("Train a model. A run is recorded in its folder; Ctrl-C saves a checkpoint, --resume goes on from it.")
+    .arguments("<experiment:string>")
+    .type("device", new EnumType(["cpu"]))
+    .type("level", new EnumType(LOG_LEVELS))
+    .option("--data <...files:file>", "Train on these text files; the last 5% of their tokens are held out.")
+    .option("--steps <n:integer>", "Stop after step n of the run; the schedule keeps its length.")
+    .option("--out <folder:file>", "Folder of the run (default: runs/NAME).")
+    .option("--resume", "Go on from the newest checkpoint in the run's folder.")
+    .option("--tie <g:integer>", "Tie the experts of this many consecutive middle sites.")
+    .option("--expand <experts:integer>", "Experts of a middle bank.")
+    .option("--seed <n:integer>", "Seed of the first weights and of the data order.")
+    .option("--set <assignment:string>", "Set any key of the manifest: path=value. Repeatable.", { collect: true })
+    .option("--device <device:device>", "Where to compute.", { default: "cpu" as const })
+    .option("--threads <n:integer>", "CPU threads (default: all cores). Results do not depend on it.")
+    .option("--json", "Print events to stdout as JSON lines, and nothing else there.")
+    .option("--quiet", "Print nothing but warnings and errors.")
+    .option("--log-level <level:level>", "Messages to print.", { default: "info" as const })
+    .example("A model of real English in a few minutes", "bowline train quickstart")
+    .example("Your own text", "bowline train quickstart --data book.txt notes.txt --out runs/book")
+    .example("Interrupt with Ctrl-C, then go on", "bowline train quickstart --resume")
+    .example("Change the experiment", "bowline train nano --tie 2 --set train.lr=0.01 --out runs/nano-tie2")
+    .example("An experiment of your own", "bowline train my_experiment.ts --steps 20")
+    .action(async ({ data, steps, out, threads, ...options }, source) => {
+      checkAtLeast("--steps", steps, 1);
+      checkAtLeast("--threads", threads, 1);
+      const { loadManifest, resolve: resolvePlan } = await import("../experiments/mod.ts");
+      // Absolute, so that a run can be resumed from another folder.
+      const manifest = await loadManifest(source, { ...options, data: data?.map((file) => resolve(file)) });
+      const plan = resolvePlan(manifest);
+      if (steps !== undefined && steps > plan.train.steps) {
+        throw new ValidationError(
+          `Cannot train to step ${steps}: the schedule ends at step ${plan.train.steps}; use --set train.steps=${steps}`,
+        );
+      }
+      const { train } = await import("./run/train.ts");
+      await train({ manifest, plan }, {
+        out: out ?? join("runs", plan.name),
+        steps: steps ?? plan.train.steps,
+        threads: threads ?? 0,
+        isResuming: options.resume ?? false,
+        isJson: options.json ?? false,
+        logLevel: options.quiet ? "warn" : options.logLevel,
+        isQuiet: options.quiet ?? false,
+      });
+    });
+}

@@ -1,0 +1,191 @@
+/** From a short manifest to a complete, checked one: defaults, then the schema, then the rules between keys. */
+import type * as z from "zod";
+import { type ManifestError, unknownKey, unusable } from "./errors.ts";
+import type { Manifest, ManifestInput } from "./manifest.ts";
+import { manifestKeys, manifestSchema } from "./schema.ts";
+
+const OLMOE = {
+  qkNorm: "whole",
+  clamp: 8,
+  router: { score: "softmax-then-top-k", renormalize: false },
+  eps: 1e-5,
+} as const;
+
+/** What each family gives. The published "DeepSeekMoE" arm is OLMoE with another K, hence deepseek-style. */
+const FAMILIES: Record<string, Partial<Manifest["model"]>> = {
+  "olmoe": OLMOE,
+  "deepseek-style": OLMOE,
+  "qwen3": { qkNorm: "head", clamp: null, router: { score: "softmax-then-top-k", renormalize: true }, eps: 1e-6 },
+};
+
+/** Published peak learning rates (arXiv 2606.16825). */
+const LEARNING_RATES: Record<string, number> = { muon: 0.02, adamw: 3e-4 };
+
+/** Published numbers where there are such; data, checkpoints and evaluation are this project's choice. */
+const DEFAULTS = {
+  model: { ropeTheta: 10_000, maxSeqLen: 4096, paddingToken: null },
+  tie: { groupSize: 1, skipFirst: 2, skipLast: 2, expand: null },
+  losses: { balance: { coefficient: 0.01, counts: "top-k" }, z: { coefficient: 1e-4 }, maskLastTarget: false },
+  optimizer: {
+    kind: "muon",
+    muon: { momentum: 0.95, weightDecay: 0.1, newtonSchulzSteps: 5, slices: "fused" },
+    adamw: { lrRatio: 0.1, beta1: 0.9, beta2: 0.95, eps: 1e-8, weightDecay: 0.01 },
+    clipNorm: 1,
+  },
+  train: {
+    accumulation: 1,
+    warmupSteps: 100,
+    finalFraction: 0.1,
+    tiedLrDivisor: "sqrt",
+    recompute: false,
+    seed: 42,
+  },
+  data: {
+    corpus: null,
+    files: [],
+    separator: "<|endoftext|>",
+    minCharacters: 50,
+    heldOut: { kind: "tail", fraction: 0.01 },
+    order: "shuffled-windows",
+  },
+  checkpoint: { every: 500, keep: 3 },
+  eval: { every: 500, batches: null },
+};
+
+/** Unions taken whole: half of one member and half of another is no member. */
+const WHOLE = new Set(["tokenizer", "heldOut"]);
+
+/**
+ * Fills in every default and checks the result. A complete manifest comes back unchanged. Files export the short form,
+ * so that what follows from a key (head width from width and heads, eps from the family) follows a change of that key.
+ *
+ * @throws {ManifestError} that names the key, what it is and what was wanted: an unknown, missing or mistyped key, or a
+ * value that does not fit another one.
+ */
+export function manifest(input: ManifestInput): Manifest {
+  const result = manifestSchema.safeParse(merge(derived(input), merge(DEFAULTS, input)), { reportInput: true });
+  if (!result.success) throw explain(result.error.issues);
+  for (const { path, is, wanted, fits } of rules(result.data)) if (!fits) throw unusable(path, is, wanted);
+  return result.data;
+}
+
+/** Defaults that follow from other keys. Reads unchecked input: what is not as expected is left to the schema. */
+function derived(input: unknown): unknown {
+  const at = (section: string, key: string) => section in Object(input) && Object(Object(input)[section])[key];
+  const [width, heads] = [at("model", "width"), at("model", "heads")];
+  const canDivide = Number.isSafeInteger(width) && Number.isSafeInteger(heads) && width > 0 && heads > 0;
+  if (canDivide && width % heads !== 0 && !at("model", "headDim")) {
+    throw unusable("model.heads", heads, `a divisor of model.width (${width}), or model.headDim given`);
+  }
+  return {
+    model: {
+      ...FAMILIES[at("model", "family")],
+      ...(heads && { kvHeads: heads }),
+      ...(canDivide && { headDim: width / heads }),
+    },
+    train: { lr: LEARNING_RATES[at("optimizer", "kind") || "muon"] },
+    data: { tokenizer: { kind: "train-bpe", vocab: at("model", "vocab") } },
+  };
+}
+
+/** `over` upon `base`, key by key. */
+function merge(base: unknown, over: unknown): unknown {
+  if (over === undefined) return base;
+  if (!isRecord(base) || !isRecord(over)) return over;
+  const merged = { ...base };
+  for (const [key, value] of Object.entries(over)) {
+    merged[key] = WHOLE.has(key) ? value ?? base[key] : merge(base[key], value);
+  }
+  return merged;
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** The first issue as an error; an unknown key first, since a mistyped key is also a missing one. */
+function explain(issues: readonly z.core.$ZodIssue[]): ManifestError {
+  const issue = issues.find((i) => i.code === "unrecognized_keys") ?? issues[0]!;
+  const path = issue.path.join(".");
+  if (issue.code === "unrecognized_keys") {
+    return unknownKey(path === "" ? issue.keys[0]! : `${path}.${issue.keys[0]}`, manifestKeys().map((k) => k.path));
+  }
+  const at = path === "" ? "the manifest" : path;
+  const choices = issue.code === "invalid_value" ? issue.values : "options" in issue ? issue.options : undefined;
+  if (choices) return unusable(at, issue.input, choices.map((choice) => JSON.stringify(choice)).join(", "));
+  if (issue.code === "invalid_type" && issue.expected === "object") return unusable(at, issue.input, "an object");
+  return unusable(at, issue.input, issue.message);
+}
+
+interface Rule {
+  path: string;
+  is: unknown;
+  wanted: string;
+  fits: boolean;
+}
+
+/** What the keys of a manifest must be to one another. */
+function rules({ model, tie, losses, train, data }: Manifest): Rule[] {
+  const middle = model.layers - tie.skipFirst - tie.skipLast;
+  const fewest = Math.min(model.experts, tie.expand ?? model.experts);
+  const { tokenizer, heldOut } = data;
+  const hasData = data.corpus !== null || data.files.length > 0;
+  const rule = (path: string, is: unknown, wanted: string, fits: boolean): Rule => ({ path, is, wanted, fits });
+  return [
+    rule(
+      "model.heads",
+      model.heads,
+      `a multiple of model.kvHeads (${model.kvHeads})`,
+      model.heads % model.kvHeads === 0,
+    ),
+    rule("model.headDim", model.headDim, "an even number (rotary pairs)", model.headDim % 2 === 0),
+    rule("model.topK", model.topK, `at most model.experts (${model.experts})`, model.topK <= model.experts),
+    rule("tie.expand", tie.expand, `at least model.topK (${model.topK})`, model.topK <= fewest),
+    rule(
+      "tie.skipFirst + tie.skipLast",
+      tie.skipFirst + tie.skipLast,
+      `at most model.layers (${model.layers})`,
+      middle >= 0,
+    ),
+    rule("tie.groupSize", tie.groupSize, "1 where no site is between the ends", tie.groupSize === 1 || middle > 0),
+    rule("tie.expand", tie.expand, "null where no site is between the ends", tie.expand === null || middle > 0),
+    rule(
+      "model.router.renormalize",
+      model.router.renormalize,
+      "false: a softmax over the chosen sums to 1 already",
+      !model.router.renormalize || model.router.score !== "top-k-then-softmax",
+    ),
+    rule(
+      "losses.maskLastTarget",
+      losses.maskLastTarget,
+      "false where train.seqLen is 1: no target is left",
+      !losses.maskLastTarget || train.seqLen > 1,
+    ),
+    rule("train.seqLen", train.seqLen, `at most model.maxSeqLen (${model.maxSeqLen})`, train.seqLen <= model.maxSeqLen),
+    rule(
+      "model.paddingToken",
+      model.paddingToken,
+      `below model.vocab (${model.vocab}), or null`,
+      model.paddingToken === null || model.paddingToken < model.vocab,
+    ),
+    rule("data.files", data.files, "none beside data.corpus", data.corpus === null || data.files.length === 0),
+    rule(
+      "data.tokenizer.vocab",
+      tokenizer.kind === "train-bpe" && tokenizer.vocab,
+      `at most model.vocab (${model.vocab})`,
+      tokenizer.kind !== "train-bpe" || tokenizer.vocab <= model.vocab,
+    ),
+    rule(
+      "data.tokenizer.vocab",
+      tokenizer.kind === "train-bpe" && tokenizer.vocab,
+      "at least 257 (256 bytes and the separator)",
+      tokenizer.kind !== "train-bpe" || tokenizer.vocab >= 257 || !hasData,
+    ),
+    rule(
+      "data.heldOut.index",
+      heldOut.kind === "documents" && heldOut.index,
+      `below data.heldOut.every (${heldOut.kind === "documents" && heldOut.every})`,
+      heldOut.kind !== "documents" || heldOut.index < heldOut.every,
+    ),
+  ];
+}

@@ -1,0 +1,95 @@
+/**
+ * The manifest: pure data that says what to run. These are its types; what each key means stands in schema.ts, where help
+ * and errors get it from.
+ */
+
+/** Architectures whose options are known. */
+export type Family = "olmoe" | "qwen3" | "deepseek-style";
+
+/** A complete manifest, as a run folder stores it: every key is present. */
+export interface Manifest {
+  /** Name of the experiment and of its run folder. */
+  name: string;
+  /** The architecture. */
+  model: {
+    family: Family;
+    vocab: number;
+    width: number;
+    layers: number;
+    heads: number;
+    kvHeads: number;
+    headDim: number;
+    experts: number;
+    topK: number;
+    expertWidth: number;
+    qkNorm: "whole" | "head" | "none";
+    clamp: number | null;
+    router: { score: "softmax-then-top-k" | "top-k-then-softmax"; renormalize: boolean };
+    eps: number;
+    ropeTheta: number;
+    maxSeqLen: number;
+    paddingToken: number | null;
+  };
+  /** Which sites share experts. */
+  tie: { groupSize: number; skipFirst: number; skipLast: number; expand: number | null };
+  /** Losses beside the language-model loss. */
+  losses: {
+    balance: { coefficient: number; counts: "top-k" | "argmax" };
+    z: { coefficient: number };
+    maskLastTarget: boolean;
+  };
+  /** The optimizer. */
+  optimizer: {
+    kind: "muon" | "adamw";
+    muon: { momentum: number; weightDecay: number; newtonSchulzSteps: number; slices: "fused" | "split" };
+    adamw: { lrRatio: number; beta1: number; beta2: number; eps: number; weightDecay: number };
+    clipNorm: number;
+  };
+  /** How long, how fast, on how much. */
+  train: {
+    steps: number;
+    batch: number;
+    accumulation: number;
+    seqLen: number;
+    lr: number;
+    warmupSteps: number;
+    finalFraction: number;
+    tiedLrDivisor: "none" | "sqrt" | "linear" | number;
+    recompute: boolean;
+    seed: number;
+  };
+  /** What to train on: a corpus or files. Neither is given where data comes from elsewhere. */
+  data: {
+    corpus: "sotu" | null;
+    files: string[];
+    tokenizer: { kind: "train-bpe"; vocab: number } | { kind: "file"; path: string };
+    separator: string;
+    minCharacters: number;
+    heldOut: { kind: "documents"; every: number; index: number } | { kind: "tail"; fraction: number };
+    order: "shuffled-windows";
+  };
+  /** When checkpoints are saved, and how many are kept. */
+  checkpoint: { every: number; keep: number };
+  /** When the held-out set is evaluated, and how much of it. */
+  eval: { every: number; batches: number | null };
+}
+
+/** An object of which any key may be left out, at any depth. A union with a `kind` is given whole, never mixed. */
+export type Partially<T> = T extends readonly unknown[] ? T
+  : T extends { kind: "train-bpe" | "file" | "documents" | "tail" } ? T
+  : T extends object ? { [K in keyof T]?: Partially<T[K]> | undefined }
+  : T;
+
+/** What an experiment file gives: the keys that have no default, and any others. */
+export type ManifestInput =
+  & Omit<Partially<Manifest>, "name" | "model" | "train">
+  & {
+    name: string;
+    model:
+      & Partially<Manifest["model"]>
+      & Pick<
+        Manifest["model"],
+        "family" | "vocab" | "width" | "layers" | "heads" | "experts" | "topK" | "expertWidth"
+      >;
+    train: Partially<Manifest["train"]> & Pick<Manifest["train"], "steps" | "batch" | "seqLen">;
+  };

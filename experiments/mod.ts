@@ -1,0 +1,33 @@
+/** Experiments: typed manifests, the plans they resolve to, and what a plan costs. */
+export { architectures } from "./architectures.ts";
+export { manifest } from "./complete.ts";
+export {
+  countFlops,
+  countParameters,
+  countTraffic,
+  estimateTime,
+  type Flops,
+  type ParameterCounts,
+  type TimeEstimate,
+  type TokenFlops,
+  tokensPerStep,
+  type Traffic,
+} from "./counts.ts";
+export { ManifestError } from "./errors.ts";
+export { loadManifest, type Overrides } from "./load.ts";
+export type { Family, Manifest, ManifestInput, Partially } from "./manifest.ts";
+export { countMemory, type Memory } from "./memory.ts";
+export { nano, quickstart } from "./nano.ts";
+export {
+  type Bank,
+  type BankCommon,
+  type BankKinds,
+  type BankOf,
+  type Optimizer,
+  type Plan,
+  planSchema,
+  type Site,
+} from "./plan.ts";
+export { preset, presets } from "./presets.ts";
+export { plan, resolve } from "./resolve.ts";
+export { type ManifestKey, manifestKeys, manifestSchema } from "./schema.ts";

@@ -1,0 +1,211 @@
+//! The calls of the C border on plain Rust values.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, MutexGuard};
+use std::time::Instant;
+
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::handles::{self, Entry, Object, lock};
+use super::stats::Stats;
+use crate::cpu::{self, Cpu};
+use crate::data::{HeldOut, Settings, TokenizerSource, Watch, prepare};
+use crate::error::{Error, Result};
+use crate::generate::{GenerateRequest, Generation};
+use crate::plan::{HeldOutSpec, Plan, TokenizerSpec};
+use crate::train::{EvalReport, StepReport, Trainer, open_model};
+
+/// Version of the C functions; `ffi/ts/library.ts` wants the same.
+pub const ABI_VERSION: u32 = 1;
+
+fn trainer(entry: &Entry, id: u32) -> Result<MutexGuard<'_, Trainer<Cpu>>> {
+    match &entry.object {
+        Object::Trainer(trainer) => lock(trainer),
+        _ => Err(Error::Handle(id)),
+    }
+}
+
+/// Parses a request; errors name the field.
+fn parse<T: for<'de> Deserialize<'de>>(what: &str, json: &str) -> Result<T> {
+    let mut de = serde_json::Deserializer::from_str(json);
+    serde_path_to_error::deserialize(&mut de).map_err(|e| Error::Argument(format!("Cannot read the {what}: {} ({})", e.inner(), e.path())))
+}
+
+/// About this build and machine.
+pub fn info() -> Result<String> {
+    Ok(json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "abi": ABI_VERSION,
+        "isa": cpu::probe::isa(),
+        "threads": std::thread::available_parallelism().map_or(1, usize::from),
+    })
+    .to_string())
+}
+
+pub fn trainer_new(plan: &str, threads: u32) -> Result<u32> {
+    let plan = Plan::parse(plan)?;
+    let trainer = Trainer::new(Cpu::new(threads as usize)?, plan)?;
+    handles::insert(Object::Trainer(Box::new(trainer.into())))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct AttachRequest {
+    files: Vec<PathBuf>,
+    cache_dir: PathBuf,
+}
+
+pub fn attach_data(id: u32, request: &str, stats: &Stats<'_>) -> Result<()> {
+    let request: AttachRequest = parse("data request", request)?;
+    let entry = handles::get(id)?;
+    let mut trainer = trainer(&entry, id)?;
+    let plan = trainer.plan();
+    let settings = Settings {
+        tokenizer: match &plan.data.tokenizer {
+            TokenizerSpec::TrainBpe { vocab } => TokenizerSource::TrainBpe { vocab: *vocab },
+            TokenizerSpec::File { path } => TokenizerSource::File { path: path.into() },
+        },
+        separator: plan.data.separator.clone(),
+        min_characters: plan.data.min_characters,
+        held_out: match plan.data.held_out {
+            HeldOutSpec::Documents { every, index } => HeldOut::Documents { every, index },
+            HeldOutSpec::Tail { fraction } => HeldOut::Tail { fraction },
+        },
+        seq_len: plan.train.seq_len,
+        model_vocab: plan.model.vocab,
+    };
+    let corpus = watched(&entry, stats, |watch| prepare(&request.files, &settings, &request.cache_dir, watch))?;
+    trainer.attach(Arc::new(corpus));
+    Ok(())
+}
+
+/// Runs `body` with the entry's cancel flag, which it leaves cleared, and the caller's progress.
+fn watched<R>(entry: &Entry, stats: &Stats<'_>, body: impl FnOnce(&Watch<'_>) -> Result<R>) -> Result<R> {
+    let progress = |done| stats.progress(done);
+    let result = body(&Watch::new(&progress, &entry.cancel));
+    entry.cancel.store(false, Ordering::Relaxed);
+    result
+}
+
+pub fn data_info(id: u32) -> Result<String> {
+    let entry = handles::get(id)?;
+    let trainer = trainer(&entry, id)?;
+    let corpus = trainer.corpus().ok_or_else(|| Error::Argument("Cannot describe the data: none is attached".into()))?;
+    serde_json::to_string(&corpus.info()).map_err(|e| Error::Internal(e.to_string()))
+}
+
+/// One step: on `tokens`, or on the attached data.
+pub fn step(id: u32, tokens: Option<&[i32]>, stats: &Stats<'_>) -> Result<()> {
+    let entry = handles::get(id)?;
+    let trainer = &mut *trainer(&entry, id)?;
+    let start = Instant::now();
+    let report: StepReport = watched(&entry, stats, |watch| {
+        trainer.backend().install(|| match tokens {
+            Some(tokens) => trainer.step_tokens(tokens, watch),
+            None => trainer.step(watch),
+        })
+    })?;
+    stats.step(&report, start.elapsed().as_secs_f64());
+    Ok(())
+}
+
+/// What to evaluate on.
+pub enum EvalOn<'a> {
+    /// The first batches of the held-out part, 0 for all.
+    HeldOut(usize),
+    Tokens(&'a [i32]),
+}
+
+pub fn evaluate(id: u32, on: EvalOn<'_>, stats: &Stats<'_>) -> Result<()> {
+    let entry = handles::get(id)?;
+    let trainer = &mut *trainer(&entry, id)?;
+    let report: EvalReport = watched(&entry, stats, |watch| {
+        trainer.backend().install(|| match on {
+            EvalOn::HeldOut(batches) => trainer.evaluate(batches, watch),
+            EvalOn::Tokens(tokens) => trainer.evaluate_tokens(tokens, watch),
+        })
+    })?;
+    stats.eval(&report);
+    Ok(())
+}
+
+pub fn save(id: u32, folder: &Path) -> Result<()> {
+    let entry = handles::get(id)?;
+    trainer(&entry, id)?.save(folder)
+}
+
+pub fn load(id: u32, folder: &Path) -> Result<()> {
+    let entry = handles::get(id)?;
+    trainer(&entry, id)?.load(folder)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ReadRequest {
+    name: String,
+    which: Which,
+}
+
+#[derive(PartialEq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Which {
+    Parameter,
+    Gradient,
+}
+
+pub fn read(id: u32, request: &str) -> Result<Vec<f32>> {
+    let request: ReadRequest = parse("read request", request)?;
+    let entry = handles::get(id)?;
+    trainer(&entry, id)?.read(&request.name, request.which == Which::Gradient)
+}
+
+pub fn write(id: u32, name: &str, values: &[f32]) -> Result<()> {
+    let entry = handles::get(id)?;
+    trainer(&entry, id)?.write(name, values)
+}
+
+#[derive(Serialize)]
+struct Parameter<'a> {
+    name: &'a str,
+    shape: &'a [usize],
+    optimizer: crate::plan::OptimizerKind,
+}
+
+pub fn parameters(id: u32) -> Result<String> {
+    let entry = handles::get(id)?;
+    let trainer = trainer(&entry, id)?;
+    let params = trainer.model().layout.params.iter();
+    let list: Vec<_> = params.map(|p| Parameter { name: &p.name, shape: &p.shape, optimizer: p.optimizer }).collect();
+    serde_json::to_string(&list).map_err(|e| Error::Internal(e.to_string()))
+}
+
+pub fn model_open(folder: &Path, threads: u32) -> Result<u32> {
+    handles::insert(Object::Model(Arc::new(open_model(Cpu::new(threads as usize)?, folder)?)))
+}
+
+pub fn generator_new(id: u32, request: &str) -> Result<u32> {
+    let request: GenerateRequest = parse("generation request", request)?;
+    let entry = handles::get(id)?;
+    let Object::Model(writer) = &entry.object else { return Err(Error::Handle(id)) };
+    let generation = Generation::new(writer.clone(), request)?;
+    handles::insert(Object::Generation(Box::new(generation.into())))
+}
+
+/// More text, at least one byte; empty when it has ended.
+pub fn generator_next(id: u32, max_tokens: u32) -> Result<String> {
+    let entry = handles::get(id)?;
+    let Object::Generation(generation) = &entry.object else { return Err(Error::Handle(id)) };
+    let mut generation = lock(generation)?;
+    loop {
+        if entry.cancel.swap(false, Ordering::Relaxed) {
+            return Err(Error::Cancelled);
+        }
+        match generation.next(max_tokens.max(1) as usize)? {
+            None => return Ok(String::new()),
+            Some(text) if !text.is_empty() => return Ok(text),
+            Some(_) => {}
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! What stands behind the C functions of `lib.rs`, without pointers.
+
+pub mod calls;
+pub mod handles;
+pub mod stats;
+pub mod status;

@@ -1,0 +1,94 @@
+//! Training data: text files become documents, documents become tokens, tokens become windows of S+1, and a loader
+//! hands windows out in a shuffled order that a checkpoint can save and restore.
+//!
+//! `text` reads, `split` holds documents out, `tokenizer` makes ids, `corpus` puts them together and `cache` keeps the
+//! result; `loader` orders, `bigram` is the baseline that a model must beat.
+
+mod bigram;
+mod cache;
+mod corpus;
+mod loader;
+mod pieces;
+mod shuffle;
+mod split;
+mod text;
+mod tokenizer;
+mod tokens;
+
+pub use bigram::bigram_loss;
+pub use corpus::{Corpus, DataInfo, prepare};
+pub use loader::{Loader, LoaderState};
+pub use pieces::pieces;
+pub use shuffle::permutation;
+pub use split::{Parts, split};
+pub use text::{Document, Documents, read_documents};
+pub use tokenizer::Tokenizer;
+pub use tokens::TokenIds;
+
+use crate::error::{Error, Result};
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// What to make of the files: the plan's `data` object and the two numbers of the model that bound it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    pub tokenizer: TokenizerSource,
+    /// Text of the token that stands before each document.
+    pub separator: String,
+    /// Shorter documents are skipped and counted.
+    pub min_characters: usize,
+    pub held_out: HeldOut,
+    /// `S`: a window has S+1 tokens.
+    pub seq_len: usize,
+    /// `V` of the model: every token id must be below it.
+    pub model_vocab: usize,
+}
+
+/// Where the tokenizer comes from, as in the plan's `data.tokenizer`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum TokenizerSource {
+    /// A byte-level BPE with `vocab` tokens is trained on the training documents.
+    TrainBpe { vocab: usize },
+    /// A Hugging Face `tokenizer.json`.
+    File { path: PathBuf },
+}
+
+/// Which text is kept for evaluation, as in the plan's `data.heldOut`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum HeldOut {
+    /// Document `i` (counted over the files as given) when `i % every == index`.
+    Documents { every: usize, index: usize },
+    /// The last `fraction` of all text.
+    Tail { fraction: f64 },
+}
+
+/// Progress and cancellation of a long call, seen from any thread.
+#[derive(Clone, Copy)]
+pub struct Watch<'a> {
+    progress: &'a (dyn Fn(f64) + Sync),
+    cancel: &'a AtomicBool,
+    from: f64,
+    to: f64,
+}
+
+impl<'a> Watch<'a> {
+    /// Reports to `progress` in 0..1 and stops when `cancel` is set.
+    pub fn new(progress: &'a (dyn Fn(f64) + Sync), cancel: &'a AtomicBool) -> Self {
+        Self { progress, cancel, from: 0.0, to: 1.0 }
+    }
+
+    /// The part `from..to` of this call as a call of its own.
+    pub fn part(&self, from: f64, to: f64) -> Self {
+        let length = self.to - self.from;
+        Self { from: self.from + from * length, to: self.from + to * length, ..*self }
+    }
+
+    /// Says how far the call is and fails with `Error::Cancelled` when the caller asked to stop.
+    pub fn report(&self, fraction: f64) -> Result<()> {
+        (self.progress)(self.from + fraction * (self.to - self.from));
+        if self.cancel.load(Ordering::Relaxed) { Err(Error::Cancelled) } else { Ok(()) }
+    }
+}

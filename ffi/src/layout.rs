@@ -1,0 +1,251 @@
+//! From the plan to named parameters: which tensors exist, their shapes, who updates them, and which of them each site
+//! uses. Structure comes from the plan alone, never from names.
+
+use crate::backend::{AttentionDims, RouterRule};
+use crate::error::Result;
+use crate::plan::*;
+
+/// Index into the list of parameters.
+pub type ParamId = usize;
+
+/// How a parameter starts.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Init {
+    Ones,
+    /// Xavier-uniform of each matrix on its own: bound `gain * sqrt(6 / (rows + cols))`.
+    Xavier {
+        gain: f64,
+    },
+}
+
+/// One tensor: `count` matrices (rows, cols), one after the other. A gain is one row.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ParamSpec {
+    pub name: String,
+    pub shape: Vec<usize>,
+    pub count: usize,
+    pub rows: usize,
+    pub cols: usize,
+    pub optimizer: OptimizerKind,
+    /// How many equal parts of a matrix's rows Muon orthogonalises apart.
+    pub muon_parts: usize,
+    pub lr_divisor: f64,
+    pub init: Init,
+}
+
+impl ParamSpec {
+    /// Number of elements.
+    pub fn size(&self) -> usize {
+        self.count * self.rows * self.cols
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct NormUse {
+    pub w: ParamId,
+    pub eps: f32,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct AttentionUse {
+    pub norm: NormUse,
+    pub wq: ParamId,
+    pub wk: ParamId,
+    pub wv: ParamId,
+    pub wo: ParamId,
+    /// Gains of q and k, and whether they span heads or whole vectors.
+    pub qk_norm: Option<(ParamId, ParamId)>,
+    pub options: AttentionOptions,
+    pub heads: usize,
+    pub kv_heads: usize,
+    pub head_dim: usize,
+}
+
+impl AttentionUse {
+    /// `H*P`
+    pub fn q_width(&self) -> usize {
+        self.heads * self.head_dim
+    }
+
+    /// `Hkv*P`
+    pub fn kv_width(&self) -> usize {
+        self.kv_heads * self.head_dim
+    }
+
+    /// The shape of a call over (batch, seq).
+    pub fn dims(&self, batch: usize, seq: usize) -> AttentionDims {
+        AttentionDims { batch, seq, heads: self.heads, kv_heads: self.kv_heads, head_dim: self.head_dim }
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct MoeUse {
+    pub norm: NormUse,
+    pub w_router: ParamId,
+    pub rule: RouterRule,
+    pub gate_up: ParamId,
+    pub down: ParamId,
+    /// `F`
+    pub expert_width: usize,
+    /// Index of the expert bank in the plan; equal for tied sites.
+    pub bank: usize,
+}
+
+/// What one site uses.
+#[derive(Clone, Copy, Debug)]
+pub struct SiteUse {
+    pub attention: AttentionUse,
+    pub moe: MoeUse,
+}
+
+/// All parameters and who uses them.
+#[derive(Clone, Debug)]
+pub struct Layout {
+    pub params: Vec<ParamSpec>,
+    pub sites: Vec<SiteUse>,
+    pub embedding: ParamId,
+    pub head: ParamId,
+    pub final_norm: NormUse,
+    pub width: usize,
+    pub vocab: usize,
+    /// A token whose embedding row gets no gradient.
+    pub padding_token: Option<usize>,
+}
+
+impl Layout {
+    /// Lays out a checked plan.
+    pub fn new(plan: &Plan) -> Result<Layout> {
+        let mut params = Vec::new();
+        let mut first = Vec::new(); // the first parameter of each bank
+        for bank in &plan.banks {
+            first.push(params.len());
+            bank_params(&mut params, bank)?;
+        }
+        let bank_of = |id: &str| plan.banks.iter().position(|b| b.id == id).expect("checked");
+        let norm = |id: &str| -> Result<NormUse> {
+            let bank = bank_of(id);
+            Ok(NormUse { w: first[bank], eps: plan.banks[bank].options::<NormOptions>()?.eps })
+        };
+        let mut sites = Vec::new();
+        for site in &plan.sites {
+            let (attention, router, experts) = (bank_of(&site.attention), bank_of(&site.router), bank_of(&site.experts));
+            let options: AttentionOptions = plan.banks[attention].options()?;
+            let route: RouterOptions = plan.banks[router].options()?;
+            let w = first[attention];
+            let (heads, kv_heads, head_dim) =
+                (plan.banks[attention].dim("H"), plan.banks[attention].dim("Hkv"), plan.banks[attention].dim("P"));
+            sites.push(SiteUse {
+                attention: AttentionUse {
+                    norm: norm(&site.attention_norm)?,
+                    wq: w,
+                    wk: w + 1,
+                    wv: w + 2,
+                    wo: w + 3,
+                    qk_norm: (options.qk_norm != QkNorm::None).then_some((w + 4, w + 5)),
+                    options,
+                    heads,
+                    kv_heads,
+                    head_dim,
+                },
+                moe: MoeUse {
+                    norm: norm(&site.ffn_norm)?,
+                    w_router: first[router],
+                    rule: RouterRule {
+                        experts: plan.banks[router].dim("E"),
+                        top_k: route.top_k,
+                        score: route.score,
+                        renormalize: route.renormalize,
+                    },
+                    gate_up: first[experts],
+                    down: first[experts] + 1,
+                    expert_width: plan.banks[experts].dim("F"),
+                    bank: experts,
+                },
+            });
+        }
+        Ok(Layout {
+            params,
+            sites,
+            embedding: first[bank_of(&plan.model.embedding)],
+            head: first[bank_of(&plan.model.head)],
+            final_norm: norm(&plan.model.final_norm)?,
+            width: plan.model.width,
+            vocab: plan.model.vocab,
+            padding_token: plan.model.padding_token,
+        })
+    }
+
+    /// The parameter called `name`.
+    pub fn find(&self, name: &str) -> Option<ParamId> {
+        self.params.iter().position(|p| p.name == name)
+    }
+
+    /// Sites grouped by the expert bank they share, only groups of at least two, in order of first use.
+    pub fn tied_groups(&self) -> Vec<Vec<usize>> {
+        let mut groups: Vec<(usize, Vec<usize>)> = Vec::new();
+        for (i, site) in self.sites.iter().enumerate() {
+            match groups.iter_mut().find(|(bank, _)| *bank == site.moe.bank) {
+                Some((_, sites)) => sites.push(i),
+                None => groups.push((site.moe.bank, vec![i])),
+            }
+        }
+        groups.into_iter().map(|(_, sites)| sites).filter(|sites| sites.len() > 1).collect()
+    }
+}
+
+fn bank_params(params: &mut Vec<ParamSpec>, bank: &Bank) -> Result<()> {
+    let gain = |part: &str, n: usize| ParamSpec {
+        name: format!("{}.{part}", bank.id),
+        shape: vec![n],
+        count: 1,
+        rows: 1,
+        cols: n,
+        optimizer: OptimizerKind::Adamw,
+        muon_parts: 1,
+        lr_divisor: 1.0,
+        init: Init::Ones,
+    };
+    let matrices = |part: &str, shape: &[usize], muon_parts: usize| {
+        let [lead @ .., rows, cols] = shape else { unreachable!("a matrix has two dims") };
+        ParamSpec {
+            name: format!("{}.{part}", bank.id),
+            shape: shape.to_vec(),
+            count: lead.iter().product(),
+            rows: *rows,
+            cols: *cols,
+            optimizer: bank.optimizer,
+            muon_parts,
+            lr_divisor: bank.lr_divisor,
+            init: Init::Xavier { gain: bank.init_gain },
+        }
+    };
+    let d = bank.dim("D");
+    match bank.kind {
+        BankKind::Embedding | BankKind::Head => params.push(matrices("weight", &[bank.dim("V"), d], 1)),
+        BankKind::Norm => params.push(gain("weight", d)),
+        BankKind::Router => params.push(matrices("weight", &[bank.dim("E"), d], 1)),
+        BankKind::Attention => {
+            let (q, kv) = (bank.dim("H") * bank.dim("P"), bank.dim("Hkv") * bank.dim("P"));
+            params.extend([
+                matrices("wq", &[q, d], 1),
+                matrices("wk", &[kv, d], 1),
+                matrices("wv", &[kv, d], 1),
+                matrices("wo", &[d, q], 1),
+            ]);
+            match bank.options::<AttentionOptions>()?.qk_norm {
+                QkNorm::Whole => params.extend([gain("q_norm", q), gain("k_norm", kv)]),
+                QkNorm::Head => params.extend([gain("q_norm", bank.dim("P")), gain("k_norm", bank.dim("P"))]),
+                QkNorm::None => {}
+            }
+        }
+        BankKind::Experts => {
+            let (e, f) = (bank.dim("E"), bank.dim("F"));
+            let parts = match bank.options::<ExpertsOptions>()?.muon_slices {
+                MuonSlices::Fused => 1,
+                MuonSlices::Split => 2,
+            };
+            params.extend([matrices("gate_up", &[e, 2 * f, d], parts), matrices("down", &[e, d, f], 1)]);
+        }
+    }
+    Ok(())
+}

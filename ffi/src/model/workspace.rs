@@ -1,0 +1,236 @@
+//! One micro-step: all activations of a model at a fixed size, the forward pass, the losses and the backward pass.
+
+use super::Model;
+use super::attention::{self, AttentionSaved, AttentionScratch};
+use super::moe::{self, MoeSaved, MoeScratch};
+use crate::backend::{Backend, BalanceCounts, RouterLoss, RouterStats};
+use crate::data::Watch;
+use crate::error::{Error, Result};
+use crate::layout::{Layout, MoeUse};
+
+/// What a micro-step contributes to its step.
+#[derive(Clone, Copy, Debug)]
+pub struct MicroStep {
+    /// Factor of each target's loss: 1 / (targets of the whole step).
+    pub loss_scale: f32,
+    /// Coefficients per site, already divided by sites and micro-steps.
+    pub router_loss: RouterLoss,
+}
+
+impl MicroStep {
+    /// Mean over the `targets` of a whole step, and over its micro-steps and sites for the router losses.
+    pub fn new(targets: usize, micro_steps: usize, sites: usize, balance: f64, counts: BalanceCounts, z: f64) -> Self {
+        let parts = (micro_steps * sites) as f64;
+        MicroStep {
+            loss_scale: 1.0 / targets as f32,
+            router_loss: RouterLoss { balance: (balance / parts) as f32, counts, z: (z / parts) as f32 },
+        }
+    }
+}
+
+/// Activations and scratch for micro-batches of up to `batch` windows of `seq` tokens.
+pub struct Workspace<B: Backend> {
+    batch: usize,
+    seq: usize,
+    /// Windows loaded now.
+    loaded: usize,
+    tokens: B::I,
+    /// (T) the tokens, -1 where the embedding gets no gradient
+    grad_tokens: B::I,
+    targets: B::I,
+    /// (T, D) residual stream, and a second buffer of its size
+    h: B::F,
+    x: B::F,
+    /// (T, D) gradient of the residual stream
+    d_h: B::F,
+    losses: B::F,
+    /// One per site, or a single one that every site uses in turn.
+    saved: Vec<(AttentionSaved<B>, MoeSaved<B>)>,
+    /// (T, D) per site: what its activations are recomputed from. Empty unless recomputing.
+    inputs: Vec<B::F>,
+    attention: AttentionScratch<B>,
+    moe: MoeScratch<B>,
+    /// (T, K) per site, of the last forward pass.
+    pub expert_ids: Vec<Vec<i32>>,
+}
+
+/// A use that is in every dimension as large as the largest.
+fn widest(layout: &Layout) -> MoeUse {
+    let mut wide = layout.sites[0].moe;
+    for site in &layout.sites {
+        wide.rule.experts = wide.rule.experts.max(site.moe.rule.experts);
+        wide.rule.top_k = wide.rule.top_k.max(site.moe.rule.top_k);
+        wide.expert_width = wide.expert_width.max(site.moe.expert_width);
+    }
+    wide
+}
+
+impl<B: Backend> Workspace<B> {
+    /// Allocates for training, or with `train` false for evaluation only (no gradients; activations of one site at a time).
+    pub fn new(b: &B, layout: &Layout, batch: usize, seq: usize, train: bool, recompute: bool) -> Result<Self> {
+        let (t, d) = (batch * seq, layout.width);
+        let sites = layout.sites.iter();
+        let saved = if train && !recompute {
+            sites
+                .clone()
+                .map(|s| Ok((AttentionSaved::new(b, &s.attention, d, t)?, MoeSaved::new(b, &s.moe, d, t)?)))
+                .collect::<Result<_>>()?
+        } else {
+            let largest = sites.clone().max_by_key(|s| s.attention.q_width() + s.attention.kv_width()).expect("a checked plan has sites");
+            vec![(AttentionSaved::new(b, &largest.attention, d, t)?, MoeSaved::new(b, &widest(layout), d, t)?)]
+        };
+        let inputs = if train && recompute { sites.clone().map(|_| b.zeros(t * d)).collect::<Result<_>>()? } else { Vec::new() };
+        Ok(Workspace {
+            batch,
+            seq,
+            loaded: 0,
+            tokens: b.zeros_i32(t)?,
+            grad_tokens: b.zeros_i32(t)?,
+            targets: b.zeros_i32(t)?,
+            h: b.zeros(t * d)?,
+            x: b.zeros(t * d)?,
+            d_h: b.zeros(if train { t * d } else { 0 })?,
+            losses: b.zeros(t)?,
+            saved,
+            inputs,
+            attention: AttentionScratch::new(b, sites.clone().map(|s| s.attention), d, t, train)?,
+            moe: MoeScratch::new(b, sites.map(|s| s.moe), d, t, train)?,
+            expert_ids: Vec::new(),
+        })
+    }
+
+    /// Takes whole windows (B, S+1) as inputs and targets; with `mask_last` the last target of each window does not count.
+    /// Returns the number of targets.
+    pub fn load(&mut self, b: &B, layout: &Layout, windows: &[i32], mask_last: bool) -> Result<usize> {
+        let (width, vocab) = (self.seq + 1, layout.vocab);
+        if windows.is_empty() || !windows.len().is_multiple_of(width) || windows.len() > self.batch * width {
+            return Err(Error::Argument(format!(
+                "Cannot use {} tokens: wanted 1 to {} windows of {width} (sequence length {} and one target)",
+                windows.len(),
+                self.batch,
+                self.seq
+            )));
+        }
+        if let Some(i) = windows.iter().position(|&id| id < 0 || id as usize >= vocab) {
+            return Err(Error::Argument(format!("Cannot use token {} at position {i}: wanted 0 to {}", windows[i], vocab - 1)));
+        }
+        let mut tokens = Vec::with_capacity(self.batch * self.seq);
+        let mut targets = Vec::with_capacity(self.batch * self.seq);
+        for window in windows.chunks_exact(width) {
+            tokens.extend_from_slice(&window[..self.seq]);
+            targets.extend_from_slice(&window[1..]);
+            if mask_last {
+                targets[tokens.len() - 1] = -1;
+            }
+        }
+        b.upload_i32(&mut self.tokens, &tokens)?;
+        b.upload_i32(&mut self.targets, &targets)?;
+        let padding = layout.padding_token.map_or(-1, |id| id as i32);
+        tokens.iter_mut().filter(|id| **id == padding).for_each(|id| *id = -1);
+        b.upload_i32(&mut self.grad_tokens, &tokens)?;
+        self.loaded = windows.len() / width;
+        Ok(self.loaded * (self.seq - usize::from(mask_last)))
+    }
+
+    /// Runs all sites over the loaded windows and leaves the residual stream; returns the routers' statistics.
+    pub fn forward(&mut self, b: &B, model: &Model<B>, watch: &Watch) -> Result<Vec<RouterStats>> {
+        let (layout, d) = (&model.layout, model.layout.width);
+        let t = self.loaded * self.seq;
+        b.embedding_forward(&mut self.h, &model.weights[layout.embedding], &self.tokens, t, layout.vocab, d)?;
+        let mut stats = Vec::with_capacity(layout.sites.len());
+        self.expert_ids.resize(layout.sites.len(), Vec::new());
+        for i in 0..layout.sites.len() {
+            watch.report(i as f64 / layout.sites.len() as f64)?;
+            if let Some(input) = self.inputs.get_mut(i) {
+                b.copy(input, &self.h, t * d)?;
+            }
+            let slot = self.site_forward(b, model, i)?;
+            let moe = &self.saved[slot].1;
+            stats.push(moe.stats.clone());
+            self.expert_ids[i].resize(t * layout.sites[i].moe.rule.top_k, 0);
+            b.download_i32(&mut self.expert_ids[i], &moe.routing.expert_ids)?;
+        }
+        Ok(stats)
+    }
+
+    /// One site over `self.h`; returns which saved values it left.
+    fn site_forward(&mut self, b: &B, model: &Model<B>, i: usize) -> Result<usize> {
+        let (site, d) = (&model.layout.sites[i], model.layout.width);
+        let slot = i.min(self.saved.len() - 1);
+        let (attention, moe) = &mut self.saved[slot];
+        let dims = site.attention.dims(self.loaded, self.seq);
+        attention::forward(b, &mut self.h, attention, &mut self.attention, &model.weights, &site.attention, d, dims)?;
+        moe::forward(b, &mut self.h, moe, &mut self.moe, &model.weights, &site.moe, d, self.loaded * self.seq)
+            .map_err(|e| at_site(e, i))?;
+        Ok(slot)
+    }
+
+    /// After [`Workspace::forward`]: the loss of every target, 0 where masked.
+    pub fn losses(&mut self, b: &B, model: &Model<B>) -> Result<Vec<f32>> {
+        let (layout, t) = (&model.layout, self.loaded * self.seq);
+        let norm = &layout.final_norm;
+        b.rmsnorm_forward(&mut self.x, &self.h, &model.weights[norm.w], t, layout.width, norm.eps)?;
+        b.cross_entropy_forward(&mut self.losses, &self.x, &model.weights[layout.head], &self.targets, t, layout.vocab, layout.width)?;
+        let mut losses = vec![0.0; t];
+        b.download(&mut losses, &self.losses)?;
+        Ok(losses)
+    }
+
+    /// After [`Workspace::forward`]: the losses, and everything's gradient added into `grads`; the last site first.
+    pub fn backward(&mut self, b: &B, model: &Model<B>, grads: &mut [B::F], step: &MicroStep, watch: &Watch) -> Result<Vec<f32>> {
+        let (layout, weights, d, t) = (&model.layout, &model.weights, model.layout.width, self.loaded * self.seq);
+        // 1. Head and loss; x is the head's input, then h takes the gradient of x.
+        let norm = layout.final_norm;
+        b.rmsnorm_forward(&mut self.x, &self.h, &weights[norm.w], t, d, norm.eps)?;
+        b.fill(&mut self.d_h, 0.0, t * d)?;
+        let d_x = &mut self.attention.d_x;
+        b.cross_entropy_forward_backward(
+            &mut self.losses,
+            d_x,
+            &mut grads[layout.head],
+            &self.x,
+            &weights[layout.head],
+            &self.targets,
+            step.loss_scale,
+            t,
+            layout.vocab,
+            d,
+        )?;
+        b.rmsnorm_backward(&mut self.d_h, &mut grads[norm.w], &self.h, &weights[norm.w], d_x, t, d, norm.eps)?;
+        // 2. Sites, last first.
+        for i in (0..layout.sites.len()).rev() {
+            watch.report(1.0 - (i + 1) as f64 / layout.sites.len() as f64)?;
+            if let Some(input) = self.inputs.get(i) {
+                b.copy(&mut self.h, input, t * d)?;
+                self.site_forward(b, model, i)?;
+            }
+            let site = &layout.sites[i];
+            let (attention, moe) = &self.saved[i.min(self.saved.len() - 1)];
+            moe::backward(b, &mut self.d_h, grads, moe, &mut self.moe, weights, &site.moe, step.router_loss, d, t)?;
+            attention::backward(
+                b,
+                &mut self.d_h,
+                grads,
+                attention,
+                &mut self.attention,
+                weights,
+                &site.attention,
+                d,
+                site.attention.dims(self.loaded, self.seq),
+            )?;
+        }
+        // 3. Embedding.
+        b.embedding_backward(&mut grads[layout.embedding], &self.d_h, &self.grad_tokens, t, layout.vocab, d)?;
+        let mut losses = vec![0.0; t];
+        b.download(&mut losses, &self.losses)?;
+        Ok(losses)
+    }
+}
+
+/// Says at which site a router failed.
+fn at_site(error: Error, site: usize) -> Error {
+    match error {
+        Error::Argument(text) => Error::Argument(format!("{text} (sites[{site}])")),
+        other => other,
+    }
+}

@@ -1,0 +1,297 @@
+//! Training: one step, flat, and what a checkpoint needs to go on from it.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::backend::Backend;
+use crate::data::{Corpus, Loader, Watch};
+use crate::error::{Error, Result};
+use crate::layout::Layout;
+use crate::model::metrics::RouterMetrics;
+use crate::model::{MicroStep, Model, Workspace};
+use crate::optim::{LearningRates, Optimizer, schedule};
+use crate::plan::Plan;
+
+mod persist;
+
+pub use persist::open_model;
+
+/// Everything one run changes, on one device.
+pub struct Trainer<B: Backend> {
+    backend: Arc<B>,
+    plan: Plan,
+    model: Model<B>,
+    grads: Vec<B::F>,
+    optimizer: Optimizer<B>,
+    workspace: Workspace<B>,
+    data: Option<Data>,
+    /// Completed steps.
+    step: u64,
+    /// Tokens trained on.
+    tokens: u64,
+    /// Clipping factor of the last step.
+    grad_scale: f32,
+}
+
+struct Data {
+    loader: Loader,
+    /// Bytes of text of each token, when the tokenizer tells.
+    byte_lengths: Option<Vec<u32>>,
+}
+
+/// What one step did. Losses are unscaled means; `loss` is their weighted sum.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StepReport {
+    /// Completed steps, this one included.
+    pub step: u64,
+    pub loss: f64,
+    pub lm_loss: f64,
+    /// Before clipping.
+    pub grad_norm: f64,
+    pub lr: LearningRates,
+    /// Tokens trained on since the start of the run.
+    pub tokens: u64,
+    pub routers: RouterMetrics,
+    pub forward_s: f64,
+    pub backward_s: f64,
+    pub optimizer_s: f64,
+    /// Epochs of data used; NaN when the tokens were given by the caller.
+    pub epochs: f64,
+}
+
+/// Result of an evaluation.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct EvalReport {
+    /// Mean next-token cross-entropy, nats.
+    pub loss: f64,
+    /// Number of targets.
+    pub tokens: u64,
+    /// NaN when the tokens' bytes are unknown.
+    pub bits_per_byte: f64,
+}
+
+impl<B: Backend> Trainer<B> {
+    /// A run at step 0 with the plan's initial weights.
+    pub fn new(backend: B, plan: Plan) -> Result<Self> {
+        let layout = Layout::new(&plan)?;
+        let model = Model::new(&backend, layout, plan.seed)?;
+        let train = &plan.train;
+        let workspace = Workspace::new(&backend, &model.layout, train.batch, train.seq_len, true, train.recompute)?;
+        let grads = model.zeros_like(&backend)?;
+        let optimizer = Optimizer::new(&backend, &model.layout)?;
+        Ok(Trainer {
+            backend: Arc::new(backend),
+            plan,
+            model,
+            grads,
+            optimizer,
+            workspace,
+            data: None,
+            step: 0,
+            tokens: 0,
+            grad_scale: 1.0,
+        })
+    }
+
+    /// The device; a whole step runs a little faster inside `Cpu::install`.
+    pub fn backend(&self) -> Arc<B> {
+        self.backend.clone()
+    }
+
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    pub fn model(&self) -> &Model<B> {
+        &self.model
+    }
+
+    /// The prepared data, when some was attached.
+    pub fn corpus(&self) -> Option<&Arc<Corpus>> {
+        self.data.as_ref().map(|d| d.loader.corpus())
+    }
+
+    /// Trains and evaluates on `corpus` from now on.
+    pub fn attach(&mut self, corpus: Arc<Corpus>) {
+        let byte_lengths = corpus.tokenizer.byte_lengths();
+        self.data = Some(Data { loader: Loader::new(corpus, self.plan.train.batch, self.plan.seed.into()), byte_lengths });
+    }
+
+    /// One step on the attached data. A step that fails or is cancelled leaves weights, moments and the place in the data as they were.
+    pub fn step(&mut self, watch: &Watch) -> Result<StepReport> {
+        let (width, accumulation) = (self.plan.train.batch * (self.plan.train.seq_len + 1), self.plan.train.accumulation);
+        let loader = &mut self.data.as_mut().ok_or_else(no_data)?.loader;
+        let mut tokens = vec![0; accumulation * width];
+        for (ahead, batch) in tokens.chunks_exact_mut(width).enumerate() {
+            loader.peek(ahead, batch);
+        }
+        let mut report = self.step_tokens(&tokens, watch)?;
+        let loader = &mut self.data.as_mut().ok_or_else(no_data)?.loader;
+        loader.advance(accumulation);
+        report.epochs = loader.epochs();
+        Ok(report)
+    }
+
+    /// One step on `tokens` (accumulation, B, S+1).
+    pub fn step_tokens(&mut self, tokens: &[i32], watch: &Watch) -> Result<StepReport> {
+        let (b, train, losses) = (&*self.backend, &self.plan.train, &self.plan.losses);
+        let width = train.batch * (train.seq_len + 1);
+        if tokens.len() != train.accumulation * width {
+            return Err(Error::Argument(format!(
+                "Cannot train on {} tokens: wanted {} (accumulation {} x batch {} x (sequence length {} + 1))",
+                tokens.len(),
+                train.accumulation * width,
+                train.accumulation,
+                train.batch,
+                train.seq_len
+            )));
+        }
+        if self.step >= self.plan.schedule.steps {
+            return Err(Error::Argument(format!("Cannot train past step {}: the schedule ends there", self.step)));
+        }
+        // 1. Gradients of all micro-steps.
+        let targets = train.accumulation * train.batch * (train.seq_len - usize::from(losses.mask_last_target));
+        let counts = losses.balance.counts.into();
+        let micro = MicroStep::new(
+            targets,
+            train.accumulation,
+            self.model.layout.sites.len(),
+            losses.balance.coefficient,
+            counts,
+            losses.z.coefficient,
+        );
+        for (g, p) in self.grads.iter_mut().zip(&self.model.layout.params) {
+            b.fill(g, 0.0, p.size())?;
+        }
+        let (mut nll, mut routers, mut forward_s, mut backward_s) = (0.0, Vec::new(), 0.0, 0.0);
+        for (i, windows) in tokens.chunks_exact(width).enumerate() {
+            let part = |from: f64, to: f64| {
+                let n = train.accumulation as f64;
+                watch.part((i as f64 + from) / n, (i as f64 + to) / n)
+            };
+            let start = Instant::now();
+            self.workspace.load(b, &self.model.layout, windows, losses.mask_last_target)?;
+            let stats =
+                self.workspace.forward(b, &self.model, &part(0.0, 0.3)).map_err(|e| blame(e, self.step, b, &self.model, &self.grads))?;
+            routers.push(RouterMetrics::new(&self.model.layout, &stats, &self.workspace.expert_ids, counts));
+            forward_s += start.elapsed().as_secs_f64();
+            let start = Instant::now();
+            let losses = self.workspace.backward(b, &self.model, &mut self.grads, &micro, &part(0.3, 1.0))?;
+            nll += losses.iter().map(|&l| f64::from(l)).sum::<f64>();
+            backward_s += start.elapsed().as_secs_f64();
+        }
+        // 2. The losses and the gradient must be numbers before anything is changed.
+        let start = Instant::now();
+        let routers = RouterMetrics::mean(&routers);
+        let lm_loss = nll / targets as f64;
+        let loss = lm_loss + losses.balance.coefficient * routers.balance + losses.z.coefficient * routers.z;
+        let mut squares = 0.0;
+        for (g, p) in self.grads.iter().zip(&self.model.layout.params) {
+            squares += b.sum_squares(g, p.size())?;
+        }
+        let grad_norm = squares.sqrt();
+        if !loss.is_finite() || !grad_norm.is_finite() {
+            let what = if loss.is_finite() { "the gradient" } else { "the loss" };
+            return Err(blame(Error::NotFinite { step: self.step, what: what.into() }, self.step, b, &self.model, &self.grads));
+        }
+        // 3. Clip and update.
+        let factor = schedule::factor(&self.plan.schedule, self.step);
+        let lr = LearningRates { muon: self.plan.optimizer.muon.lr * factor, adamw: self.plan.optimizer.adamw.lr * factor };
+        self.grad_scale = (self.plan.optimizer.clip_norm / (grad_norm + 1e-6)).min(1.0) as f32;
+        self.optimizer.step(b, &mut self.model, &self.grads, &self.plan.optimizer, lr, self.step + 1, self.grad_scale)?;
+        self.step += 1;
+        self.tokens += (train.accumulation * train.batch * train.seq_len) as u64;
+        Ok(StepReport {
+            step: self.step,
+            loss,
+            lm_loss,
+            grad_norm,
+            lr,
+            tokens: self.tokens,
+            routers,
+            forward_s,
+            backward_s,
+            optimizer_s: start.elapsed().as_secs_f64(),
+            epochs: f64::NAN,
+        })
+    }
+
+    /// Loss on the first `batches` held-out batches, or on all of them with 0.
+    pub fn evaluate(&mut self, batches: usize, watch: &Watch) -> Result<EvalReport> {
+        let loader = &self.data.as_ref().ok_or_else(no_data)?.loader;
+        let all = loader.num_held_out_batches();
+        let count = if batches == 0 { all } else { batches.min(all) };
+        let batches: Vec<Vec<i32>> = (0..count).map(|i| loader.held_out_batch(i)).collect();
+        self.evaluate_batches(&batches, watch)
+    }
+
+    /// Loss on `tokens` (n, B, S+1); the last batch may be shorter.
+    pub fn evaluate_tokens(&mut self, tokens: &[i32], watch: &Watch) -> Result<EvalReport> {
+        let width = self.plan.train.batch * (self.plan.train.seq_len + 1);
+        let batches: Vec<Vec<i32>> = tokens.chunks(width).map(<[i32]>::to_vec).collect();
+        self.evaluate_batches(&batches, watch)
+    }
+
+    fn evaluate_batches(&mut self, batches: &[Vec<i32>], watch: &Watch) -> Result<EvalReport> {
+        if batches.is_empty() {
+            return Err(Error::Argument("Cannot evaluate: no held-out window is as long as train.seqLen + 1 tokens".into()));
+        }
+        let (b, mask, seq) = (&*self.backend, self.plan.losses.mask_last_target, self.plan.train.seq_len);
+        let byte_lengths = self.data.as_ref().and_then(|d| d.byte_lengths.as_ref());
+        let (mut nll, mut tokens, mut bytes) = (0.0, 0, 0u64);
+        for (i, windows) in batches.iter().enumerate() {
+            tokens += self.workspace.load(b, &self.model.layout, windows, mask)? as u64;
+            let n = batches.len() as f64;
+            self.workspace.forward(b, &self.model, &watch.part(i as f64 / n, (i + 1) as f64 / n))?;
+            nll += self.workspace.losses(b, &self.model)?.iter().map(|&l| f64::from(l)).sum::<f64>();
+            if let Some(lengths) = byte_lengths {
+                let targets = windows.chunks_exact(seq + 1).flat_map(|w| &w[1..seq + 1 - usize::from(mask)]);
+                bytes += targets.map(|&id| u64::from(lengths[id as usize])).sum::<u64>();
+            }
+        }
+        let bits_per_byte = if bytes == 0 { f64::NAN } else { nll / std::f64::consts::LN_2 / bytes as f64 };
+        Ok(EvalReport { loss: nll / tokens as f64, tokens, bits_per_byte })
+    }
+
+    /// A copy of a parameter, or of its gradient in the last step, clipped.
+    pub fn read(&self, name: &str, gradient: bool) -> Result<Vec<f32>> {
+        let id =
+            self.model.layout.find(name).ok_or_else(|| Error::Argument(format!("Cannot read \"{name}\": no parameter has this name")))?;
+        let mut out = vec![0.0; self.model.layout.params[id].size()];
+        if gradient {
+            self.backend.download(&mut out, &self.grads[id])?;
+            out.iter_mut().for_each(|x| *x *= self.grad_scale);
+        } else {
+            self.backend.download(&mut out, &self.model.weights[id])?;
+        }
+        Ok(out)
+    }
+
+    /// Overwrites a parameter.
+    pub fn write(&mut self, name: &str, values: &[f32]) -> Result<()> {
+        self.model.write(&*self.backend, name, values)
+    }
+}
+
+fn no_data() -> Error {
+    Error::Argument("Cannot train or evaluate: no data is attached".into())
+}
+
+/// Names the tensor that made an error of numbers: the first weight that is not finite, else the first such gradient.
+fn blame<B: Backend>(error: Error, step: u64, b: &B, model: &Model<B>, grads: &[B::F]) -> Error {
+    let what = match error {
+        Error::NotFinite { what, .. } => what,
+        Error::Argument(text) => text,
+        other => return other,
+    };
+    let bad = |buffers: &[B::F]| {
+        let params = model.layout.params.iter().zip(buffers);
+        params.filter(|(p, x)| !b.sum_squares(x, p.size()).is_ok_and(f64::is_finite)).map(|(p, _)| p.name.clone()).next()
+    };
+    let tensor = match (bad(&model.weights), bad(grads)) {
+        (Some(name), _) => format!(" (first in the weights of {name})"),
+        (None, Some(name)) => format!(" (first in the gradient of {name})"),
+        (None, None) => String::new(),
+    };
+    Error::NotFinite { step, what: format!("{what}{tensor}") }
+}

@@ -1,0 +1,128 @@
+//! A run on disk: what a checkpoint holds, and how a trainer or a writer of text starts from one.
+
+use std::borrow::Cow;
+use std::path::Path;
+
+use super::Trainer;
+use crate::backend::Backend;
+use crate::checkpoint::{Checkpoint, Content, State, TensorMut, TensorRef, write};
+use crate::data::Tokenizer;
+use crate::error::{Error, Result};
+use crate::generate::Writer;
+use crate::layout::{Layout, ParamSpec};
+use crate::model::Model;
+use crate::optim::Optimizer;
+use crate::plan::{OptimizerKind, Plan};
+
+/// Values in host memory: the buffer itself, or a copy from the device.
+fn values<'a, B: Backend>(b: &B, x: &'a B::F, n: usize) -> Result<Cow<'a, [f32]>> {
+    if let Some(host) = b.host(x) {
+        return Ok(Cow::Borrowed(&host[..n]));
+    }
+    let mut copy = vec![0.0; n];
+    b.download(&mut copy, x)?;
+    Ok(Cow::Owned(copy))
+}
+
+/// A tensor to be read: where it goes, and a copy to upload when that is not host memory.
+struct Target<'a, B: Backend> {
+    name: String,
+    shape: &'a [usize],
+    buffer: &'a mut B::F,
+    staged: Option<Vec<f32>>,
+}
+
+impl<'a, B: Backend> Target<'a, B> {
+    fn new(b: &B, name: String, p: &'a ParamSpec, buffer: &'a mut B::F) -> Self {
+        let staged = b.host(buffer).is_none().then(|| vec![0.0; p.size()]);
+        Target { name, shape: &p.shape, buffer, staged }
+    }
+}
+
+/// Fills all targets by one call of `read`.
+fn fill<B: Backend>(b: &B, targets: &mut [Target<'_, B>], read: impl FnOnce(&mut [TensorMut<'_>]) -> Result<()>) -> Result<()> {
+    let tensors = targets.iter_mut().map(|t| {
+        let data = match &mut t.staged {
+            Some(staged) => staged,
+            None => b.host_mut(t.buffer).ok_or_else(|| Error::Internal("a buffer left host memory".into()))?,
+        };
+        Ok(TensorMut { name: &t.name, shape: t.shape, data })
+    });
+    read(&mut tensors.collect::<Result<Vec<_>>>()?)?;
+    for t in targets {
+        if let Some(staged) = &t.staged {
+            b.upload(t.buffer, staged)?;
+        }
+    }
+    Ok(())
+}
+
+fn read_weights<B: Backend>(b: &B, model: &mut Model<B>, checkpoint: &Checkpoint) -> Result<()> {
+    let params = model.layout.params.iter().zip(&mut model.weights);
+    let mut targets: Vec<_> = params.map(|(p, w)| Target::new(b, p.name.clone(), p, w)).collect();
+    fill(b, &mut targets, |tensors| checkpoint.read_model(tensors))
+}
+
+impl<B: Backend> Trainer<B> {
+    /// Writes the checkpoint folder; it appears whole or not at all.
+    pub fn save(&self, folder: &Path) -> Result<()> {
+        let (b, layout) = (&*self.backend, &self.model.layout);
+        let moments = Optimizer::<B>::moments(layout);
+        let weights = layout.params.iter().zip(&self.model.weights).map(|(p, w)| values(b, w, p.size())).collect::<Result<Vec<_>>>()?;
+        let model: Vec<_> =
+            layout.params.iter().zip(&weights).map(|(p, w)| TensorRef { name: &p.name, shape: &p.shape, data: w }).collect();
+        let state_of =
+            |&(_, param, moment): &(String, usize, _)| values(b, self.optimizer.moment(param, moment), layout.params[param].size());
+        let held = moments.iter().map(state_of).collect::<Result<Vec<_>>>()?;
+        let optimizer: Vec<_> = moments
+            .iter()
+            .zip(&held)
+            .map(|((name, param, _), data)| TensorRef { name, shape: &layout.params[*param].shape, data })
+            .collect();
+        let state = State { step: self.step, tokens: self.tokens, loader: self.data.as_ref().map(|d| d.loader.state()) };
+        let plan = self.plan.to_json()?;
+        let tokenizer = self.corpus().map(|c| c.tokenizer.json());
+        write(folder, &Content { state: &state, plan: &plan, model: &model, optimizer: &optimizer, tokenizer })
+    }
+
+    /// Goes to where `folder` was saved, by the same plan. The files are verified before anything is changed.
+    pub fn load(&mut self, folder: &Path) -> Result<()> {
+        let checkpoint = Checkpoint::open(folder)?;
+        checkpoint.require_plan(&self.plan.to_json()?)?;
+        checkpoint.verify()?;
+        let state = checkpoint.state();
+        let b = &*self.backend;
+        read_weights(b, &mut self.model, &checkpoint)?;
+        let layout = &self.model.layout;
+        let params = layout.params.iter().zip(self.optimizer.first.iter_mut().zip(&mut self.optimizer.second));
+        let buffers = params.flat_map(|(p, (first, second))| match p.optimizer {
+            OptimizerKind::Muon => vec![(p, first)],
+            OptimizerKind::Adamw => vec![(p, first), (p, second)],
+        });
+        let mut targets: Vec<_> =
+            Optimizer::<B>::moments(layout).into_iter().zip(buffers).map(|((name, ..), (p, x))| Target::new(b, name, p, x)).collect();
+        fill(b, &mut targets, |tensors| checkpoint.read_optimizer(tensors))?;
+        match (&mut self.data, &state.loader) {
+            (Some(data), Some(loader)) => data.loader.restore(loader, folder)?,
+            (Some(_), None) => {
+                return Err(Error::checkpoint(folder, "it has no place in the data: it was trained on tokens given by a program"));
+            }
+            (None, _) => {}
+        }
+        self.step = state.step;
+        self.tokens = state.tokens;
+        Ok(())
+    }
+}
+
+/// The model of a checkpoint with its tokenizer, to write text.
+pub fn open_model<B: Backend>(backend: B, folder: &Path) -> Result<Writer<B>> {
+    let checkpoint = Checkpoint::open(folder)?;
+    let plan = Plan::parse(checkpoint.plan())?;
+    let json = checkpoint.read_tokenizer()?;
+    let json = json.ok_or_else(|| Error::checkpoint(folder, "it has no tokenizer: it was trained on tokens given by a program"))?;
+    let tokenizer = Tokenizer::from_json(json, &plan.data.separator, "the checkpoint's tokenizer")?;
+    let mut model = Model::zeroed(&backend, Layout::new(&plan)?)?;
+    read_weights(&backend, &mut model, &checkpoint)?;
+    Ok(Writer { backend, model, tokenizer, max_seq_len: plan.model.max_seq_len })
+}

@@ -1,0 +1,228 @@
+/** A model in training. */
+import type { Plan } from "../../experiments/plan.ts";
+import { core, readJson, utf8 } from "./library.ts";
+import { Stats, type StatValues } from "./stats.ts";
+import { BowlineError, Status } from "./status.ts";
+
+/** What training data consists of. */
+export interface DataRequest {
+  /** Absolute paths of the text files, in the order they are read. */
+  readonly files: readonly string[];
+  /** Absolute path of a folder for the tokenizer and the tokens, so that they are made once. */
+  readonly cacheDir: string;
+}
+
+/** What was found in the training data. */
+export interface DataInfo {
+  /** Documents used. */
+  readonly documents: number;
+  /** Documents left out because they are too short. */
+  readonly skipped: number;
+  /** Tokens trained on in one pass over the data. */
+  readonly trainTokens: number;
+  /** Tokens kept for evaluation. */
+  readonly heldOutTokens: number;
+  /** Training tokens at the end that fill no window. */
+  readonly droppedTokens: number;
+  /** Bytes of text that the held-out tokens stand for. */
+  readonly heldOutBytes: number;
+  /** Training windows in one pass over the data. */
+  readonly windows: number;
+  /** Tokens that the tokenizer knows. */
+  readonly vocab: number;
+  /** Where the tokenizer is stored. */
+  readonly tokenizerFile: string;
+  /** Held-out loss of an add-one bigram counted on the training tokens: what any model must beat. */
+  readonly bigramLoss: number;
+}
+
+/** A parameter of the model; tied banks appear once. */
+export interface Parameter {
+  /** Name in checkpoints: bank and part. */
+  readonly name: string;
+  /** Length of each axis. */
+  readonly shape: readonly number[];
+  /** Which optimizer steps it. */
+  readonly optimizer: "muon" | "adamw";
+}
+
+/** How a trainer runs. */
+export interface TrainerOptions {
+  /**
+   * Threads; the result does not depend on them.
+   *
+   * @default {0} all cores
+   */
+  readonly threads?: number;
+}
+
+/**
+ * Trains the model of a plan. Long calls run outside the JavaScript thread, one at a time.
+ *
+ * @example One step on tokens of one's own
+ * ```ts
+ * import { manifest, nano, resolve, Trainer } from "@bowline/bowline";
+ *
+ * const { model, train } = nano;
+ * const plan = resolve(manifest({ ...nano, train: { ...train, batch: 1, seqLen: 8 } }));
+ * using trainer = new Trainer(plan);
+ * const tokens = Int32Array.from({ length: 9 }, (_, i) => i % model.vocab);
+ * const { loss } = await trainer.stepTokens(tokens);
+ * console.assert(loss > 0);
+ * ```
+ */
+export class Trainer implements Disposable {
+  /** Numbers of the running call, written while it runs. */
+  readonly stats: Stats = new Stats();
+  readonly #handle: number;
+  #isBusy = false;
+
+  /**
+   * Allocates the model and draws its first weights.
+   *
+   * @param plan The resolved plan.
+   * @param options How to run.
+   */
+  constructor(plan: Plan, options: TrainerOptions = {}) {
+    const text = utf8(JSON.stringify(plan));
+    const status = new Status();
+    this.#handle = core().bowline_trainer_new(text, text.length, options.threads ?? 0, status.bytes);
+    status.check();
+  }
+
+  /** Reads, tokenizes and cuts the training data, or finds that in the cache. */
+  async attachData(request: DataRequest): Promise<DataInfo> {
+    const text = utf8(JSON.stringify(request));
+    await this.#run((id, status) =>
+      core().bowline_trainer_attach_data(id, text, text.length, this.stats.block, status)
+    );
+    return this.#read((id, out, status) => core().bowline_trainer_data_info(id, out, out.length, status));
+  }
+
+  /** One optimizer step on the attached data. */
+  step(): Promise<StatValues> {
+    return this.#run((id, status) => core().bowline_trainer_step(id, this.stats.block, status));
+  }
+
+  /**
+   * One optimizer step on the given tokens.
+   *
+   * @param tokens Token ids, (accumulation, B, S+1): each row's last S are the targets of its first S.
+   */
+  stepTokens(tokens: Int32Array<ArrayBuffer>): Promise<StatValues> {
+    return this.#run((id, status) =>
+      core().bowline_trainer_step_tokens(id, tokens, tokens.length, this.stats.block, status)
+    );
+  }
+
+  /**
+   * Loss on the held-out part of the attached data.
+   *
+   * @param batches How many batches of it; null means all.
+   */
+  evaluate(batches: number | null = null): Promise<StatValues> {
+    return this.#run((id, status) => core().bowline_trainer_evaluate(id, batches ?? 0, this.stats.block, status));
+  }
+
+  /**
+   * Loss on the given tokens.
+   *
+   * @param tokens Token ids, (batches, B, S+1).
+   */
+  evaluateTokens(tokens: Int32Array<ArrayBuffer>): Promise<StatValues> {
+    return this.#run((id, status) =>
+      core().bowline_trainer_evaluate_tokens(id, tokens, tokens.length, this.stats.block, status)
+    );
+  }
+
+  /** Writes a complete checkpoint; the folder appears only when it is whole. */
+  async save(folder: string): Promise<void> {
+    const path = utf8(folder);
+    await this.#run((id, status) => core().bowline_trainer_save(id, path, path.length, status));
+  }
+
+  /** Goes back to a checkpoint of the same plan; training continues from it bit for bit. */
+  async load(folder: string): Promise<void> {
+    const path = utf8(folder);
+    await this.#run((id, status) => core().bowline_trainer_load(id, path, path.length, status));
+  }
+
+  /** The model's parameters, each bank once. */
+  parameters(): readonly Parameter[] {
+    return this.#read((id, out, status) => core().bowline_trainer_parameters(id, out, out.length, status));
+  }
+
+  /** A copy of a parameter's values. */
+  read(name: string): Float32Array<ArrayBuffer> {
+    return this.#copy(name, "parameter");
+  }
+
+  /** A copy of a parameter's gradient after the last step, clipped. */
+  gradient(name: string): Float32Array<ArrayBuffer> {
+    return this.#copy(name, "gradient");
+  }
+
+  /** Replaces a parameter's values. */
+  write(name: string, values: Float32Array<ArrayBuffer>): void {
+    const key = utf8(name);
+    const status = new Status();
+    core().bowline_trainer_write(this.#idle(), key, key.length, values, values.length, status.bytes);
+    status.check();
+  }
+
+  /** Asks the running call to stop: its promise rejects with the code `cancelled`, and the state is that of the last step. */
+  cancel(): void {
+    core().bowline_cancel(this.#handle);
+  }
+
+  /** Frees the model; harmless when repeated or while a call runs. */
+  [Symbol.dispose](): void {
+    core().bowline_free(this.#handle);
+  }
+
+  #copy(name: string, which: "parameter" | "gradient"): Float32Array<ArrayBuffer> {
+    const request = utf8(JSON.stringify({ name, which }));
+    const read = (out: Float32Array<ArrayBuffer>) => {
+      const status = new Status();
+      const count = core().bowline_trainer_read(
+        this.#idle(),
+        request,
+        request.length,
+        out,
+        out.length,
+        status.bytes,
+      );
+      status.check();
+      return count;
+    };
+    const values = new Float32Array(read(new Float32Array(0)));
+    read(values);
+    return values;
+  }
+
+  #read<T>(fill: (id: number, out: Uint8Array<ArrayBuffer>, status: Uint8Array<ArrayBuffer>) => number): T {
+    const id = this.#idle();
+    return readJson((out, status) => fill(id, out, status));
+  }
+
+  async #run(call: (id: number, status: Uint8Array<ArrayBuffer>) => Promise<number>): Promise<StatValues> {
+    const id = this.#idle();
+    const status = new Status();
+    this.#isBusy = true;
+    try {
+      await call(id, status.bytes);
+    } finally {
+      this.#isBusy = false;
+    }
+    status.check();
+    return this.stats.snapshot();
+  }
+
+  /** The handle, for a call that may not overlap another. */
+  #idle(): number {
+    if (this.#isBusy) {
+      throw new BowlineError("busy", "Cannot call the trainer: a call is running, wanted none; await it first");
+    }
+    return this.#handle;
+  }
+}

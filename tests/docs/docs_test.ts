@@ -1,0 +1,66 @@
+/** What the documents say is so: maps, dependencies, commands. */
+import assert from "node:assert/strict";
+
+const root = new URL("../../", import.meta.url);
+const read = (path: string) => Deno.readTextFile(new URL(path, root));
+
+/** First cells of a table's rows, without markup; the table stands below the line `title`. */
+function firstCells(text: string, title: string): string[] {
+  const rows = text.slice(text.indexOf(title)).split("\n").filter((line) => line.startsWith("|")).slice(2);
+  return rows.map((row) => row.split("|")[1]!.trim());
+}
+
+Deno.test("the README maps every folder and module of the top level", async () => {
+  const { stdout } = await new Deno.Command("git", { args: ["ls-files"], cwd: root }).output();
+  const tracked = new TextDecoder().decode(stdout).trim().split("\n").map((path) => path.split("/"));
+  const wanted = tracked.filter(([first, ...rest]) =>
+    !first!.startsWith(".") && (rest.length > 0 || first === "mod.ts")
+  );
+  const mapped = firstCells(await read("README.md"), "## Where things are").map((cell) => /\[(.+)\]/.exec(cell)?.[1]);
+  assert.deepEqual(mapped.sort(), [...new Set(wanted.map(([first]) => first!))].sort());
+});
+
+Deno.test("CONTRIBUTING gives a reason for every dependency", async () => {
+  const listed = firstCells(await read("CONTRIBUTING.md"), "## Dependencies").flatMap((cell) =>
+    [...cell.matchAll(/`(.+?)`/g)].map((match) => match[1]!)
+  );
+  const cargo = await read("ffi/Cargo.toml");
+  const crates = [...cargo.matchAll(/^\[(?:dev-)?dependencies\]\n((?:[^[\n].*\n|\n)*)/gm)].flatMap((section) =>
+    [...section[1]!.matchAll(/^([\w-]+)\s*=/gm)].map((match) => match[1]!)
+  );
+  const own = ["@bowline/bowline", "@cliffy/command", "@std/path", "@std/streams"]; // ourselves, and the stand-ins
+  const packages = Object.keys(JSON.parse(await read("deno.json")).imports).filter((name) => !own.includes(name));
+  assert.ok(crates.length > 5 && packages.length > 3);
+  assert.deepEqual(listed.sort(), [...crates, ...packages, "commander"].sort());
+});
+
+/** How a command of the README is made short, and what it depends on; the rest runs as it stands. */
+const SHORT: Record<string, (args: string[], out: string) => string[] | null> = {
+  "task train": (args, out) => [...args, "--steps", "2", "--set", "eval.batches=1", "--out", out],
+  "task test": () => null, // it is running now
+};
+
+Deno.test("every command of the README works", async (t) => {
+  const out = await Deno.makeTempDir();
+  const commands = [...(await read("README.md")).matchAll(/^```sh\n([^`]*)^```/gm)].flatMap((block) =>
+    block[1]!.trim().split("\n")
+  );
+  assert.ok(commands.length > 4);
+  for (const command of commands) {
+    const words = [...command.matchAll(/"([^"]*)"|(\S+)/g)].map((match) => match[1] ?? match[2]!);
+    assert.deepEqual(words.slice(0, 3), ["npx", "-y", "deno"], command);
+    const full = words.slice(3).map((word) => word.replace("runs/quickstart", `${out}/run`));
+    const args = (SHORT[full.slice(0, 2).join(" ")] ?? ((same) => same))(full, `${out}/run`);
+    if (args === null) continue;
+    await t.step(command, async () => {
+      const { code, stderr } = await new Deno.Command(Deno.execPath(), {
+        args,
+        cwd: root,
+        stdout: "null",
+        stderr: "piped",
+      }).output();
+      assert.equal(code, 0, new TextDecoder().decode(stderr));
+    });
+  }
+  await Deno.remove(out, { recursive: true });
+});

@@ -1,0 +1,240 @@
+//! Micro plans and batches.
+
+use std::sync::atomic::AtomicBool;
+
+use bowline::cpu::Cpu;
+use bowline::data::Watch;
+use bowline::layout::Layout;
+use bowline::model::Model;
+use bowline::plan::Plan;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+use serde_json::{Value, json};
+
+pub const VOCAB: usize = 23;
+
+/// What differs between micro models.
+#[derive(Clone, Copy)]
+pub struct Micro {
+    pub layers: usize,
+    pub group_size: usize,
+    pub experts: usize,
+    pub top_k: usize,
+    pub heads: usize,
+    pub kv_heads: usize,
+    pub qk_norm: &'static str,
+    pub clamp: Option<f32>,
+    pub score: &'static str,
+    pub renormalize: bool,
+    pub counts: &'static str,
+    pub tied_head: bool,
+    pub slices: &'static str,
+    pub optimizer: &'static str,
+    pub recompute: bool,
+    pub batch: usize,
+    pub accumulation: usize,
+    pub seq_len: usize,
+}
+
+pub const OLMOE: Micro = Micro {
+    layers: 3,
+    group_size: 2,
+    experts: 4,
+    top_k: 2,
+    heads: 2,
+    kv_heads: 2,
+    qk_norm: "whole",
+    clamp: Some(8.0),
+    score: "softmax-then-top-k",
+    renormalize: false,
+    counts: "top-k",
+    tied_head: false,
+    slices: "fused",
+    optimizer: "muon",
+    recompute: false,
+    batch: 2,
+    accumulation: 1,
+    seq_len: 7,
+};
+
+pub const QWEN3: Micro = Micro {
+    qk_norm: "head",
+    clamp: None,
+    renormalize: true,
+    heads: 4,
+    kv_heads: 2,
+    ..OLMOE
+};
+
+pub const VANILLA: Micro = Micro {
+    qk_norm: "head",
+    clamp: None,
+    score: "top-k-then-softmax",
+    counts: "argmax",
+    tied_head: true,
+    slices: "split",
+    ..OLMOE
+};
+
+impl Micro {
+    /// The plan as JSON, so that a test may break it. Expert groups of `group_size`, everything else per site.
+    pub fn json(&self) -> Value {
+        let (d, p, f) = (8, 4, 6);
+        let m = self.optimizer;
+        let bank = |id: String,
+                    kind: &str,
+                    shape: Value,
+                    options: Value,
+                    optimizer: &str,
+                    uses: usize,
+                    divisor: f64| {
+            json!({"id": id, "kind": kind, "shape": shape, "options": options, "optimizer": optimizer, "lrDivisor": divisor, "uses": uses, "initGain": 1.0})
+        };
+        let head = if self.tied_head { "embedding" } else { "head" };
+        let mut banks = vec![
+            bank(
+                "embedding".into(),
+                "embedding",
+                json!({"V": VOCAB, "D": d}),
+                json!({}),
+                "adamw",
+                1 + usize::from(self.tied_head),
+                1.0,
+            ),
+            bank(
+                "final_norm".into(),
+                "norm",
+                json!({"D": d}),
+                json!({"eps": 1e-5}),
+                "adamw",
+                1,
+                1.0,
+            ),
+        ];
+        if !self.tied_head {
+            banks.push(bank(
+                "head".into(),
+                "head",
+                json!({"V": VOCAB, "D": d}),
+                json!({}),
+                "adamw",
+                1,
+                1.0,
+            ));
+        }
+        let mut sites = Vec::new();
+        for i in 0..self.layers {
+            let attention = json!({"qkNorm": self.qk_norm, "clamp": self.clamp, "ropeTheta": 10000.0, "eps": 1e-5});
+            let router =
+                json!({"topK": self.top_k, "score": self.score, "renormalize": self.renormalize});
+            let norm = || json!({"eps": 1e-5});
+            banks.push(bank(
+                format!("attention_norm.{i}"),
+                "norm",
+                json!({"D": d}),
+                norm(),
+                "adamw",
+                1,
+                1.0,
+            ));
+            banks.push(bank(
+                format!("attention.{i}"),
+                "attention",
+                json!({"D": d, "H": self.heads, "Hkv": self.kv_heads, "P": p}),
+                attention,
+                m,
+                1,
+                1.0,
+            ));
+            banks.push(bank(
+                format!("ffn_norm.{i}"),
+                "norm",
+                json!({"D": d}),
+                norm(),
+                "adamw",
+                1,
+                1.0,
+            ));
+            banks.push(bank(
+                format!("router.{i}"),
+                "router",
+                json!({"D": d, "E": self.experts}),
+                router,
+                "adamw",
+                1,
+                1.0,
+            ));
+            let group = i / self.group_size;
+            if i % self.group_size == 0 {
+                let uses = self.group_size.min(self.layers - i);
+                let shape = json!({"D": d, "E": self.experts, "F": f});
+                banks.push(bank(
+                    format!("experts.{group}"),
+                    "experts",
+                    shape,
+                    json!({"muonSlices": self.slices}),
+                    m,
+                    uses,
+                    (uses as f64).sqrt(),
+                ));
+            }
+            sites.push(json!({"attentionNorm": format!("attention_norm.{i}"), "attention": format!("attention.{i}"),
+                "ffnNorm": format!("ffn_norm.{i}"), "router": format!("router.{i}"), "experts": format!("experts.{group}")}));
+        }
+        json!({
+            "format": 1, "name": "micro", "seed": 7,
+            "model": {"family": "micro", "vocab": VOCAB, "width": d, "embedding": "embedding", "head": head, "finalNorm": "final_norm",
+                "maxSeqLen": 64, "paddingToken": null},
+            "banks": banks, "sites": sites,
+            "losses": {"balance": {"coefficient": 0.1, "counts": self.counts}, "z": {"coefficient": 0.01}, "maskLastTarget": false},
+            "optimizer": {"kind": self.optimizer, "muon": {"lr": 0.02, "momentum": 0.95, "weightDecay": 0.1, "newtonSchulzSteps": 5},
+                "adamw": {"lr": 0.002, "beta1": 0.9, "beta2": 0.95, "eps": 1e-8, "weightDecay": 0.01}, "clipNorm": 1.0},
+            "schedule": {"warmupSteps": 2, "steps": 20, "finalFraction": 0.1},
+            "train": {"steps": 20, "batch": self.batch, "accumulation": self.accumulation, "seqLen": self.seq_len, "recompute": self.recompute},
+            "data": {"corpus": null, "files": ["text"], "tokenizer": {"kind": "train-bpe", "vocab": VOCAB}, "separator": "<|endoftext|>",
+                "minCharacters": 50, "heldOut": {"kind": "tail", "fraction": 0.1}, "order": "shuffled-windows"},
+            "checkpoint": {"every": 5, "keep": 2}, "eval": {"every": 5, "batches": null}
+        })
+    }
+
+    pub fn plan(&self) -> Plan {
+        Plan::parse(&self.json().to_string()).expect("a micro plan is valid")
+    }
+
+    /// A model with its initial weights; gains are moved off 1 so that their gradients are tested away from it.
+    pub fn model(&self, cpu: &Cpu) -> Model<Cpu> {
+        let plan = self.plan();
+        let mut model =
+            Model::new(cpu, Layout::new(&plan).expect("checked"), plan.seed).expect("memory");
+        let mut rng = rng(3);
+        for (p, w) in model.layout.params.iter().zip(&mut model.weights) {
+            if p.shape.len() == 1 {
+                w.iter_mut().for_each(|x| *x += 0.2 * centered(&mut rng));
+            }
+        }
+        model
+    }
+
+    /// Windows (batch, S+1) of random tokens.
+    pub fn windows(&self, seed: u64, batch: usize) -> Vec<i32> {
+        let mut rng = rng(seed);
+        (0..batch * (self.seq_len + 1))
+            .map(|_| (rng.next_u32() as usize % VOCAB) as i32)
+            .collect()
+    }
+}
+
+pub fn rng(seed: u64) -> ChaCha8Rng {
+    ChaCha8Rng::seed_from_u64(seed)
+}
+
+/// Uniform in [-1, 1).
+pub fn centered(rng: &mut ChaCha8Rng) -> f32 {
+    (rng.next_u32() >> 8) as f32 / (1 << 23) as f32 - 1.0
+}
+
+/// Runs `body` with nobody watching.
+pub fn unwatched<R>(body: impl FnOnce(&Watch) -> R) -> R {
+    let cancel = AtomicBool::new(false);
+    body(&Watch::new(&|_| {}, &cancel))
+}

@@ -1,0 +1,108 @@
+/** Runs a golden case and measures how far it is from what the published trainer did. */
+import { Trainer } from "../../ffi/ts/trainer.ts";
+import type { Golden } from "./golden.ts";
+
+/** Worst relative errors of a case. */
+export interface Errors {
+  readonly name: string;
+  /** Loss at step 0. */
+  readonly firstLoss: number;
+  /** Relative l2 of a tensor's gradient at step 0, after clipping. */
+  readonly gradient: number;
+  /** Any loss, evaluations included. */
+  readonly loss: number;
+  readonly gradNorm: number;
+  /** Relative l2 of a tensor's final weights; null when the case does not record them. */
+  readonly weights: number | null;
+}
+
+/** Bounds of one case: what two builds of the published trainer differ by, with room for a flipped near-tie in top-K. */
+export const BOUNDS = { firstLoss: 2e-6, gradient: 2e-5, loss: 2e-4, gradNorm: 1e-2, weights: 5e-2 } as const;
+
+/** Bounds of the medians over a folder: a flip is rare, so half of the cases must be this close. */
+export const MEDIAN_BOUNDS = { loss: 2e-6, weights: 5e-5 } as const;
+
+/** Gradients smaller than this are noise. */
+const LEAST_GRADIENT = 1e-5;
+
+/** Runs every step of a case. */
+export async function runCase(golden: Golden): Promise<Errors> {
+  const { plan, tensors } = golden;
+  using trainer = new Trainer(plan);
+  for (const [name, values] of gather(golden, "init/")) trainer.write(name, values);
+  const train = tensors.i32("tokens/train").values;
+  const evalTokens = tensors.i32("tokens/eval").values;
+  const width = plan.train.accumulation * plan.train.batch * (plan.train.seqLen + 1);
+  const worst = { firstLoss: 0, gradient: 0, loss: 0, gradNorm: 0 };
+  const see = (key: keyof typeof worst, got: number, want: number | null | undefined) => {
+    if (want !== null && want !== undefined) worst[key] = largest(worst[key], Math.abs(got - want) / Math.abs(want));
+  };
+  for (let step = 0; step < plan.train.steps; step++) {
+    const want = golden.metrics.filter((m) => m["step"] === step);
+    const got = await trainer.stepTokens(train.slice(step * width, (step + 1) * width));
+    for (const metrics of want) {
+      const lm = metrics["train/lm_loss"];
+      see("loss", lm === undefined ? got.lmLoss : got.loss, metrics["train/loss"]);
+      see("loss", got.lmLoss, lm);
+      see("gradNorm", got.gradNorm, metrics["train/grad_norm"]);
+    }
+    if (step === 0) {
+      worst.firstLoss = worst.loss;
+      worst.gradient = worstTensor(golden, "grad0/", (name) => trainer.gradient(name), LEAST_GRADIENT) ?? NaN;
+    }
+    const evaluated = want.find((metrics) => metrics["eval/loss"] !== undefined);
+    if (evaluated) see("loss", (await trainer.evaluateTokens(evalTokens)).evalLoss, evaluated["eval/loss"]);
+  }
+  const final = golden.metrics.at(-1)?.["final/final_eval_loss"];
+  see("loss", (await trainer.evaluateTokens(evalTokens)).evalLoss, final);
+  const weights = worstTensor(golden, "final/", (name) => trainer.read(name), 0);
+  return { name: golden.name, ...worst, weights };
+}
+
+/** A maximum that NaN wins. */
+function largest(a: number, b: number): number {
+  return a >= b ? a : Number.isNaN(a) ? a : b;
+}
+
+/** Our parameters put together from the published ones. */
+function gather({ tensors, places }: Golden, prefix: string): Map<string, Float32Array<ArrayBuffer>> {
+  const sizes = new Map<string, number>();
+  for (const { name, start, count } of places.values()) {
+    sizes.set(name, Math.max(sizes.get(name) ?? 0, start + count));
+  }
+  const out = new Map([...sizes].map(([name, size]) => [name, new Float32Array(size)]));
+  for (const [published, { name, start }] of places) {
+    out.get(name)!.set(tensors.f32(prefix + published).values, start);
+  }
+  return out;
+}
+
+/** The largest relative l2 error of the tensors recorded under `prefix`, or null when there are none. */
+function worstTensor(golden: Golden, prefix: string, read: (name: string) => Float32Array, least: number) {
+  const published = golden.tensors.names(prefix);
+  if (published.length === 0) return null;
+  let worst = 0;
+  for (const key of published) {
+    const place = golden.places.get(key);
+    if (!place) throw new RangeError(`Cannot compare "${key}": it has no place in the model`);
+    const want = golden.tensors.f32(prefix + key).values;
+    const got = read(place.name).subarray(place.start, place.start + place.count);
+    const norm = l2(want.length, (i) => want[i]!);
+    if (norm > least) worst = largest(worst, l2(want.length, (i) => want[i]! - got[i]!) / norm);
+  }
+  return worst;
+}
+
+function l2(length: number, at: (i: number) => number): number {
+  let sum = 0;
+  for (let i = 0; i < length; i++) sum += at(i) ** 2;
+  return Math.sqrt(sum);
+}
+
+/** The bounds that a case breaks. A comparison with NaN is broken. */
+export function broken(errors: Errors): string[] {
+  return Object.entries(BOUNDS).filter(([key, bound]) => {
+    const error = errors[key as keyof typeof BOUNDS];
+    return error !== null && !(error <= bound);
+  }).map(([key]) => key);
+}

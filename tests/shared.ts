@@ -1,0 +1,24 @@
+/**
+ * The folder with golden cases and real data that stands beside the checkout of developers and of CI, or that
+ * BOWLINE_SHARED names.
+ */
+import { join } from "@std/path";
+
+/**
+ * A path in that folder, or null where there is none: then the caller's tests are skipped, and a line says so. In CI a
+ * missing path is a failure.
+ */
+export function sharedFolder(path: string): string | null {
+  const folder = join(
+    Deno.env.get("BOWLINE_SHARED") ?? new URL("../../shared", import.meta.url).pathname,
+    path,
+  );
+  try {
+    Deno.statSync(folder);
+    return folder;
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound) || Deno.env.get("CI") === "true") throw error;
+    console.log(`skip tests of ${path}: it is not there (BOWLINE_SHARED names its folder)`);
+    return null;
+  }
+}
