@@ -4,13 +4,14 @@ use bowline::backend::{Backend, BalanceCounts, DispatchPlan, RouterLoss, RouterR
 use bowline::cpu::Cpu;
 
 use super::sizes::{Sizes, random};
-use super::timing::Work::{Flops, Floats};
+use super::timing::Work::{Floats, Flops};
 use super::timing::{Outcome, time};
 
 pub fn run(cpu: &Cpu, s: &Sizes) -> Outcome {
     let (t, e, k) = (s.t(), s.e, s.k);
     let mut logits = random(t * e);
-    let mut routing: Routing<Cpu> = Routing { scores: vec![0.0; t * e], lse: vec![0.0; t], expert_ids: vec![0; s.n()], combine_weights: vec![0.0; s.n()] };
+    let mut routing: Routing<Cpu> =
+        Routing { scores: vec![0.0; t * e], lse: vec![0.0; t], expert_ids: vec![0; s.n()], combine_weights: vec![0.0; s.n()] };
     let rule = RouterRule { experts: e, top_k: k, score: RouterScore::SoftmaxThenTopK, renormalize: false };
     let shape = format!("T {t} E {e} K {k}");
     time(s, "router_forward", shape.clone(), Floats(2 * t * e), || cpu.router_forward(&mut routing, &logits, t, rule).map(|_| ()))?;
@@ -44,9 +45,7 @@ fn grouped_linear(cpu: &Cpu, s: &Sizes, plan: &DispatchPlan<Cpu>, what: &str, o:
     time(s, "grouped_linear_backward_input", shape.clone(), work(), || {
         cpu.grouped_linear_backward_input(&mut x, &out, &w, offsets, e, o, i)
     })?;
-    time(s, "grouped_linear_backward_weight", shape, work(), || {
-        cpu.grouped_linear_backward_weight(&mut w, &out, &x, offsets, e, o, i)
-    })
+    time(s, "grouped_linear_backward_weight", shape, work(), || cpu.grouped_linear_backward_weight(&mut w, &out, &x, offsets, e, o, i))
 }
 
 fn swiglu(cpu: &Cpu, s: &Sizes, plan: &DispatchPlan<Cpu>, combine_weights: &Vec<f32>) -> Outcome {

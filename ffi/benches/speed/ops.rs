@@ -6,7 +6,7 @@ use bowline::cpu::Cpu;
 use super::moe;
 use super::sizes::{Sizes, random, random_ids};
 use super::timing::{Outcome, Work, time};
-use Work::{Flops, Floats};
+use Work::{Floats, Flops};
 
 const EPS: f32 = 1e-5;
 const THETA: f32 = 10_000.0;
