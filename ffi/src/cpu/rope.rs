@@ -46,13 +46,15 @@ fn make(positions: usize, p: usize, theta: f32) -> Vec<f32> {
         })
         .collect();
     let mut table = vec![0.0; positions * p];
-    table.par_chunks_exact_mut(p).enumerate().for_each(|(pos, row)| {
+    // On one thread: the caller holds the lock of the tables, and a thread of the pool that waits for others may be given a
+    // task that wants it too.
+    for (pos, row) in table.chunks_exact_mut(p).enumerate() {
         for j in 0..half {
             let (sin, cos) = ((pos as f32 * frequency[j]) as f64).sin_cos();
             row[j] = cos as f32;
             row[half + j] = sin as f32;
         }
-    });
+    }
     table
 }
 
