@@ -5,7 +5,8 @@ use multiversion::multiversion;
 use rayon::prelude::*;
 
 use super::gemm::{Mat, MatMut, Output, product};
-use super::{math, row_block, scratch};
+use super::scratch::{self, Shared};
+use super::{math, row_block};
 use crate::backend::AttentionDims;
 
 /// Query rows of a tile: the scores of 1024 keys fit in a second-level cache.
@@ -89,10 +90,9 @@ fn forward_tile(mut out: MatMut<'_>, lse: &mut [f32], q: Mat<'_>, k: Mat<'_>, v:
         product(MatMut::new(scores, lse.len(), keys), Output::Overwrite, scale, q, k.rows(0..keys).t());
         let mut sums = [0.0; TILE];
         for (r, row) in scores.chunks_exact_mut(keys).enumerate() {
-            let (visible, hidden) = row.split_at_mut(first + r + 1);
-            hidden.fill(0.0);
-            let max = math::row_max(visible);
-            sums[r] = math::exp_shifted(visible, max);
+            row[first + r + 1..].fill(f32::NEG_INFINITY);
+            let max = math::row_max(row);
+            sums[r] = math::exp_shifted(row, max);
             lse[r] = max + sums[r].ln();
         }
         product(out.borrow(), Output::Overwrite, 1.0, Mat::new(scores, lse.len(), keys), v.rows(0..keys));
@@ -115,51 +115,69 @@ pub struct Saved<'a> {
     pub d_out: &'a [f32],
 }
 
-/// Gradients of the keys and values that one piece of queries reached: (keys, P) each.
-struct Partial {
-    d_k: Vec<f32>,
-    d_v: Vec<f32>,
-}
-
-pub fn backward(d_q: &mut [f32], d_k: &mut [f32], d_v: &mut [f32], saved: Saved<'_>, dims: AttentionDims) {
+/// Adds up in `scratch` per piece of queries: a piece that ends at key `end` leaves `d_k` and `d_v`, (end, P) each.
+pub fn backward(scratch: &Shared, d_q: &mut [f32], d_k: &mut [f32], d_v: &mut [f32], saved: Saved<'_>, dims: AttentionDims) {
     let AttentionDims { batch, seq, heads, kv_heads, head_dim: p } = dims;
     if batch * seq == 0 {
         return;
     }
     let (d_k, d_v) = (&mut d_k[..batch * seq * kv_heads * p], &mut d_v[..batch * seq * kv_heads * p]);
     let count = seq.div_ceil(PIECE);
-    let tasks = pieces(d_q, batch, seq, heads, p, PIECE);
-    let partial: Vec<Partial> = tasks
-        .into_par_iter()
-        .enumerate()
-        .with_max_len(1)
-        .map(|(i, d_q)| backward_piece(d_q, saved, i / count / heads, i / count % heads, i % count * PIECE, dims))
-        .collect();
-    // the query heads of a group in ascending order, within a head its pieces in ascending order
-    let group = heads / kv_heads;
-    let sum = |out: &mut [f32], block: usize, part: fn(&Partial) -> &[f32]| {
-        for (i, row) in out.chunks_exact_mut(kv_heads * p).enumerate() {
-            let (b, s) = ((block * row_block(kv_heads * p) + i) / seq, (block * row_block(kv_heads * p) + i) % seq);
-            for (kv_head, out) in row.chunks_exact_mut(p).enumerate() {
+    let end = |piece: usize| seq.min((piece + 1) * PIECE);
+    // where the partial gradients of a piece start within its head
+    let starts: Vec<usize> = (0..=count).map(|piece| (0..piece).map(|piece| 2 * end(piece) * p).sum()).collect();
+    let head_size = starts[count];
+    scratch.with(batch * heads * head_size, |partial| {
+        let mut tasks = Vec::new();
+        for (head, partial) in partial.chunks_exact_mut(head_size).enumerate() {
+            let mut rest = partial;
+            for piece in 0..count {
+                let (partial, others) = rest.split_at_mut(2 * end(piece) * p);
+                rest = others;
+                tasks.push((head, piece, partial));
+            }
+        }
+        tasks.into_par_iter().zip(pieces(d_q, batch, seq, heads, p, PIECE)).with_max_len(1).for_each(|((head, piece, partial), d_q)| {
+            let (d_k, d_v) = partial.split_at_mut(end(piece) * p);
+            backward_piece(d_q, d_k, d_v, saved, head / heads, head % heads, piece * PIECE, dims);
+        });
+        // the query heads of a group in ascending order, within a head its pieces in ascending order
+        let group = heads / kv_heads;
+        let sum = |out: &mut [f32], row: usize, second: bool| {
+            let (b, s) = (row / seq, row % seq);
+            for (kv_head, out) in out.chunks_exact_mut(p).enumerate() {
                 out.fill(0.0);
-                for head in kv_head * group..(kv_head + 1) * group {
-                    for piece in &partial[(b * heads + head) * count..][s / PIECE..count] {
-                        math::add_into(out, &part(piece)[s * p..][..p]);
+                for head in b * heads + kv_head * group..b * heads + (kv_head + 1) * group {
+                    for (piece, start) in starts[..count].iter().enumerate().skip(s / PIECE) {
+                        let from = head * head_size + start + if second { end(piece) * p } else { 0 };
+                        math::add_into(out, &partial[from + s * p..][..p]);
                     }
                 }
             }
-        }
-    };
-    let block = row_block(kv_heads * p) * kv_heads * p;
-    d_k.par_chunks_mut(block).zip(d_v.par_chunks_mut(block)).enumerate().for_each(|(i, (d_k, d_v))| {
-        sum(d_k, i, |partial| &partial.d_k);
-        sum(d_v, i, |partial| &partial.d_v);
+        };
+        let (width, rows) = (kv_heads * p, row_block(kv_heads * p));
+        d_k.par_chunks_mut(rows * width).zip(d_v.par_chunks_mut(rows * width)).enumerate().for_each(|(i, (d_k, d_v))| {
+            for (r, (d_k, d_v)) in d_k.chunks_exact_mut(width).zip(d_v.chunks_exact_mut(width)).enumerate() {
+                sum(d_k, i * rows + r, false);
+                sum(d_v, i * rows + r, true);
+            }
+        });
     });
 }
 
 // With s = scale q k^T, P = exp(s - lse), o = P v and delta_i = <d_o_i, o_i>:
 // d_v = P^T d_o, d_P = d_o v^T, d_s = P * (d_P - delta), d_q = scale d_s k, d_k = scale d_s^T q
-fn backward_piece(d_q: MatMut<'_>, saved: Saved<'_>, b: usize, head: usize, start: usize, dims: AttentionDims) -> Partial {
+// Tiles in descending order: the last one reaches all keys, so it overwrites and the others add.
+fn backward_piece(
+    d_q: MatMut<'_>,
+    d_k: &mut [f32],
+    d_v: &mut [f32],
+    saved: Saved<'_>,
+    b: usize,
+    head: usize,
+    start: usize,
+    dims: AttentionDims,
+) {
     let AttentionDims { seq, heads, kv_heads, head_dim: p, .. } = dims;
     let scale = scale(dims);
     let kv_head = head / (heads / kv_heads);
@@ -167,8 +185,7 @@ fn backward_piece(d_q: MatMut<'_>, saved: Saved<'_>, b: usize, head: usize, star
     let v = head_of(saved.v, b, seq, kv_head, kv_heads, p);
     let queries = [saved.q, saved.d_out, saved.out].map(|x| head_of(x, b, seq, head, heads, p));
     let end = seq.min(start + PIECE);
-    let mut partial = Partial { d_k: vec![0.0; end * p], d_v: vec![0.0; end * p] };
-    for (i, d_q) in d_q.row_blocks(TILE).into_iter().enumerate() {
+    for (i, d_q) in d_q.row_blocks(TILE).into_iter().enumerate().rev() {
         let first = start + i * TILE;
         let rows = TILE.min(end - first);
         let keys = first + rows;
@@ -180,27 +197,30 @@ fn backward_piece(d_q: MatMut<'_>, saved: Saved<'_>, b: usize, head: usize, star
             product(MatMut::new(prob, rows, keys), Output::Overwrite, scale, q, k.t());
             product(MatMut::new(d_score, rows, keys), Output::Overwrite, 1.0, d_out, v.t());
             for (r, (prob, d_score)) in prob.chunks_exact_mut(keys).zip(d_score.chunks_exact_mut(keys)).enumerate() {
+                prob[first + r + 1..].fill(f32::NEG_INFINITY);
                 let delta = math::row_dot(d_out.row(r), out.row(r));
-                score_gradient(prob, d_score, first + r + 1, lse[r], delta, scale);
+                score_gradient(prob, d_score, lse[r], delta, scale);
             }
             let (prob, d_score) = (Mat::new(prob, rows, keys), Mat::new(d_score, rows, keys));
-            product(MatMut::new(&mut partial.d_v, keys, p), Output::Add, 1.0, prob.t(), d_out);
-            product(MatMut::new(&mut partial.d_k, keys, p), Output::Add, 1.0, d_score.t(), q);
+            let mode = if keys == end { Output::Overwrite } else { Output::Add };
+            product(MatMut::new(d_v, keys, p), mode, 1.0, prob.t(), d_out);
+            product(MatMut::new(d_k, keys, p), mode, 1.0, d_score.t(), q);
             product(d_q, Output::Overwrite, 1.0, d_score, k);
         });
     }
-    partial
 }
 
-/// From scores to probabilities in `prob`, from `d_P` to `scale d_s` in `d_score`; both 0 past `visible`.
+/// From scores to probabilities in `prob`, from `d_P` to `scale d_s` in `d_score`. A score of minus infinity makes both 0.
 #[multiversion(targets = "simd")]
-fn score_gradient(prob: &mut [f32], d_score: &mut [f32], visible: usize, lse: f32, delta: f32, scale: f32) {
-    let (prob, hidden) = prob.split_at_mut(visible);
-    hidden.fill(0.0);
-    let (d_score, hidden) = d_score.split_at_mut(visible);
-    hidden.fill(0.0);
-    for (prob, d_score) in prob.iter_mut().zip(d_score) {
+fn score_gradient(prob: &mut [f32], d_score: &mut [f32], lse: f32, delta: f32, scale: f32) {
+    let one = |prob: &mut f32, d_score: &mut f32| {
         *prob = math::exp(*prob - lse);
         *d_score = *prob * (*d_score - delta) * scale;
+    };
+    let (probs, prob_rest) = prob.as_chunks_mut::<{ math::LANES }>();
+    let (d_scores, d_score_rest) = d_score.as_chunks_mut::<{ math::LANES }>();
+    for (prob, d_score) in probs.iter_mut().zip(d_scores) {
+        prob.iter_mut().zip(d_score).for_each(|(prob, d_score)| one(prob, d_score));
     }
+    prob_rest.iter_mut().zip(d_score_rest).for_each(|(prob, d_score)| one(prob, d_score));
 }

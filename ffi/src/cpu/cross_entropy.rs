@@ -10,7 +10,8 @@
 use rayon::prelude::*;
 
 use super::gemm::{Mat, MatMut, Output, product};
-use super::{math, row_block, scratch};
+use super::scratch::{self, Shared};
+use super::{math, row_block};
 use crate::error::{Error, Result};
 
 /// Rows of a chunk, fewer where the logits of a chunk would pass `MAX_LOGITS`.
@@ -18,8 +19,8 @@ const ROWS: usize = 256;
 const MIN_ROWS: usize = 32;
 /// 128 MiB of f32.
 const MAX_LOGITS: usize = 1 << 25;
-/// Groups of the vocabulary: enough to balance 16 threads, few enough that the partial `d_h` stay small.
-const GROUPS: usize = 32;
+/// Groups of the vocabulary: enough to balance up to 8 threads, few enough that products stay large and the partial `d_h` small.
+const GROUPS: usize = 16;
 
 /// How the vocabulary is cut.
 #[derive(Clone, Copy)]
@@ -82,6 +83,7 @@ pub fn forward(losses: &mut [f32], h: &[f32], w: &[f32], targets: &[i32], v: usi
 }
 
 pub fn forward_backward(
+    scratch: &Shared,
     losses: &mut [f32],
     d_h: &mut [f32],
     d_w: &mut [f32],
@@ -94,16 +96,33 @@ pub fn forward_backward(
 ) -> Result<()> {
     check(targets, v)?;
     let cut = Cut::new(v, d);
-    let chunk = (MAX_LOGITS / v).clamp(MIN_ROWS, ROWS);
-    let most = chunk.min(targets.len());
-    let mut logits = vec![0.0; most * v];
-    let mut partial = vec![0.0; most * d * v.div_ceil(cut.group())];
-    for (i, targets) in targets.chunks(chunk).enumerate() {
-        let rows = targets.len();
-        let h = &h[i * chunk * d..][..rows * d];
-        let logits = &mut logits[..rows * v];
-        let mut stats = vec![BlockStats::default(); cut.blocks() * rows];
+    let chunk = (MAX_LOGITS / v).clamp(MIN_ROWS, ROWS).min(targets.len().max(1));
+    scratch.with(chunk * v + chunk * d * v.div_ceil(cut.group()), |buf| {
+        let (logits, partial) = buf.split_at_mut(chunk * v);
+        let chunks = losses.chunks_mut(chunk).zip(d_h.chunks_mut(chunk * d)).zip(h.chunks(chunk * d).zip(targets.chunks(chunk)));
+        for ((losses, d_h), (h, targets)) in chunks {
+            let chunk = Chunk { h, w, targets, grad_scale, cut };
+            chunk.run(losses, d_h, d_w, &mut logits[..targets.len() * v], partial);
+        }
+    });
+    Ok(())
+}
+
+/// What one chunk of rows reads.
+struct Chunk<'a> {
+    h: &'a [f32],
+    w: &'a [f32],
+    targets: &'a [i32],
+    grad_scale: f32,
+    cut: Cut,
+}
+
+impl Chunk<'_> {
+    fn run(&self, losses: &mut [f32], d_h: &mut [f32], d_w: &mut [f32], logits: &mut [f32], partial: &mut [f32]) {
+        let Chunk { h, w, targets, grad_scale, cut } = *self;
+        let (rows, d, group) = (targets.len(), cut.d, cut.group());
         // 1.
+        let mut stats = vec![BlockStats::default(); cut.blocks() * rows];
         (logits.par_chunks_mut(rows * cut.block), stats.par_chunks_mut(rows))
             .into_par_iter()
             .with_max_len(1)
@@ -111,38 +130,36 @@ pub fn forward_backward(
             .for_each(|(block, (logits, stats))| block_logits(logits, stats, h, block_of(w, cut, block), targets, cut, block));
         // 2.
         let row_stats = rows_of(&stats, targets, cut);
-        for (loss, row) in losses[i * chunk..].iter_mut().zip(&row_stats) {
+        for (loss, row) in losses.iter_mut().zip(&row_stats) {
             *loss = row.loss;
         }
         // 3.
-        let group = cut.group();
         (logits.par_chunks_mut(rows * group), d_w.par_chunks_mut(group * d), partial.par_chunks_mut(rows * d))
             .into_par_iter()
             .with_max_len(1)
             .enumerate()
             .for_each(|(g, (logits, d_w, d_h))| {
-                d_h.fill(0.0);
                 let blocks = logits.chunks_mut(rows * cut.block).zip(d_w.chunks_mut(cut.block * d));
                 for (b, (logits, d_w)) in blocks.enumerate() {
-                    let block = g * cut.per_group + b;
-                    let width = d_w.len() / d;
+                    let (block, width) = (g * cut.per_group + b, d_w.len() / d);
                     block_gradient(logits, &stats[block * rows..][..rows], &row_stats, targets, grad_scale, width, block * cut.block);
                     let d_logits = Mat::new(logits, rows, width);
                     product(MatMut::new(d_w, width, d), Output::Add, 1.0, d_logits.t(), Mat::new(h, rows, d));
                     let w = Mat::new(block_of(w, cut, block), width, d);
-                    product(MatMut::new(d_h, rows, d), Output::Add, 1.0, d_logits, w);
+                    let mode = if b == 0 { Output::Overwrite } else { Output::Add };
+                    product(MatMut::new(d_h, rows, d), mode, 1.0, d_logits, w);
                 }
             });
         // 4.
         let piece = row_block(d) * d;
-        d_h[i * chunk * d..][..rows * d].par_chunks_mut(piece).enumerate().for_each(|(p, d_h)| {
-            d_h.fill(0.0);
-            for group in partial.chunks_exact(rows * d).take(v.div_ceil(group)) {
-                math::add_into(d_h, &group[p * piece..][..d_h.len()]);
+        d_h.par_chunks_mut(piece).enumerate().for_each(|(p, d_h)| {
+            let from = p * piece..p * piece + d_h.len();
+            for (g, group) in partial.chunks_exact(rows * d).take(cut.v.div_ceil(group)).enumerate() {
+                let group = &group[from.clone()];
+                if g == 0 { d_h.copy_from_slice(group) } else { math::add_into(d_h, group) }
             }
         });
     }
-    Ok(())
 }
 
 fn check(targets: &[i32], v: usize) -> Result<()> {

@@ -39,23 +39,28 @@ pub fn combine(out: &mut [f32], rows: &[f32], row_of_slot: &[i32], k: usize, d: 
     out.par_chunks_mut(block * d).zip(row_of_slot.par_chunks(block * k)).for_each(|(out, slots)| combine_rows(out, rows, slots, k, d));
 }
 
+/// Columns summed at a time: few enough for the sums to stay in registers.
+const COLS: usize = 64;
+
 #[multiversion(targets = "simd")]
 fn combine_rows(out: &mut [f32], rows: &[f32], slots: &[i32], k: usize, d: usize) {
-    /// Columns summed at a time: the sums stay in registers.
-    const COLS: usize = 64;
     for (out, slots) in out.chunks_exact_mut(d).zip(slots.chunks_exact(k)) {
-        for (block, out) in out.chunks_mut(COLS).enumerate() {
+        let (blocks, rest) = out.as_chunks_mut::<COLS>();
+        for (i, out) in blocks.iter_mut().enumerate() {
             let mut sum = [0.0; COLS];
-            let sum = &mut sum[..out.len()];
             for &row in slots {
-                let row = &rows[row as usize * d + block * COLS..][..sum.len()];
-                for (s, &v) in sum.iter_mut().zip(row) {
+                let (row, _) = rows[row as usize * d..][..d].as_chunks::<COLS>();
+                for (s, &v) in sum.iter_mut().zip(&row[i]) {
                     *s += v;
                 }
             }
-            for (o, &s) in out.iter_mut().zip(&*sum) {
+            for (o, s) in out.iter_mut().zip(sum) {
                 *o += s;
             }
+        }
+        let first = d - rest.len();
+        for (i, out) in rest.iter_mut().enumerate() {
+            *out += slots.iter().map(|&row| rows[row as usize * d + first + i]).sum::<f32>();
         }
     }
 }

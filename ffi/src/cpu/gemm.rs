@@ -174,21 +174,24 @@ pub struct Tile<'a> {
     pub rhs: Mat<'a>,
 }
 
-/// Cuts `out = lhs rhs` into tiles, appended to `tiles`. At least 16 where the product is large enough to gain from it: that balances
-/// up to about 8 threads, and a tile of 2^18 multiply-adds still runs near the peak.
-pub fn product_tiles<'a>(tiles: &mut Vec<Tile<'a>>, out: MatMut<'a>, lhs: Mat<'a>, rhs: Mat<'a>) {
+/// Multiply-adds of a tile when all products of a call together have `total`: 16 tiles, but none below 2^18, which still runs near the peak.
+pub fn tile_work(total: usize) -> usize {
+    (total / 16).max(1 << 18)
+}
+
+/// Cuts `out = lhs rhs` into tiles of at most about `work` multiply-adds, appended to `tiles`.
+pub fn product_tiles<'a>(tiles: &mut Vec<Tile<'a>>, work: usize, out: MatMut<'a>, lhs: Mat<'a>, rhs: Mat<'a>) {
     let (m, n, k) = (out.num_rows, out.num_cols, lhs.num_cols);
     if m == 0 || n == 0 {
         return;
     }
-    let (mut tile_m, mut tile_n) = (m.min(128), n.min(256));
-    while m.div_ceil(tile_m) * n.div_ceil(tile_n) < 16 && tile_m * tile_n * k > 1 << 18 {
-        if tile_m >= tile_n {
-            tile_m = tile_m.div_ceil(2);
-        } else {
-            tile_n = tile_n.div_ceil(2);
-        }
+    // equal parts: a thin last tile would pack its operands for little
+    let (mut parts_m, mut parts_n) = (m.div_ceil(128), n.div_ceil(256));
+    let side = |len: usize, parts: usize| len.div_ceil(parts).next_multiple_of(8);
+    while side(m, parts_m) * side(n, parts_n) * k > work && side(m, parts_m).max(side(n, parts_n)) > 16 {
+        *(if side(m, parts_m) >= side(n, parts_n) { &mut parts_m } else { &mut parts_n }) *= 2;
     }
+    let (tile_m, tile_n) = (side(m, parts_m), side(n, parts_n));
     for (i, rows) in out.row_blocks(tile_m).into_iter().enumerate() {
         let lhs = lhs.rows(i * tile_m..i * tile_m + rows.num_rows);
         for (j, out) in rows.col_blocks(tile_n).into_iter().enumerate() {

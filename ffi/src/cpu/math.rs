@@ -41,21 +41,9 @@ pub fn sigmoid(x: f32) -> f32 {
     1.0 / (1.0 + exp(-x))
 }
 
-/// Sum of `term(i)` over `0..n`: lane i mod 16 first, then the lanes by halves.
+/// Adds the lanes by halves.
 #[inline(always)]
-pub fn sum(n: usize, term: impl Fn(usize) -> f32) -> f32 {
-    let mut lanes = [0.0f32; LANES];
-    let whole = n - n % LANES;
-    let mut i = 0;
-    while i < whole {
-        for (lane, slot) in lanes.iter_mut().enumerate() {
-            *slot += term(i + lane);
-        }
-        i += LANES;
-    }
-    for (lane, slot) in lanes.iter_mut().enumerate().take(n - whole) {
-        *slot += term(whole + lane);
-    }
+fn fold(mut lanes: [f32; LANES]) -> f32 {
     let mut width = LANES / 2;
     while width > 0 {
         for lane in 0..width {
@@ -66,40 +54,75 @@ pub fn sum(n: usize, term: impl Fn(usize) -> f32) -> f32 {
     lanes[0]
 }
 
-/// `<x, y>` over `x.len()` elements.
+/// `<x, y>`: lane i mod 16 first, then the lanes by halves.
 #[inline(always)]
 pub fn dot(x: &[f32], y: &[f32]) -> f32 {
-    let y = &y[..x.len()];
-    sum(x.len(), |i| x[i] * y[i])
-}
-
-/// Largest element; NaN when one is not finite. Negative infinity for none.
-#[inline(always)]
-pub fn max(x: &[f32]) -> f32 {
-    let mut lanes = [f32::NEG_INFINITY; LANES];
-    // a comparison would lose NaN: 0 * v is 0 for finite v alone
-    let mut faults = [0.0f32; LANES];
-    for chunk in x.chunks(LANES) {
-        for (lane, &v) in chunk.iter().enumerate() {
-            lanes[lane] = if v > lanes[lane] { v } else { lanes[lane] };
-            faults[lane] += v * 0.0;
+    let mut lanes = [0.0; LANES];
+    let ((xs, x_rest), (ys, y_rest)) = (x.as_chunks::<LANES>(), y.as_chunks::<LANES>());
+    for (x, y) in xs.iter().zip(ys) {
+        for lane in 0..LANES {
+            lanes[lane] += x[lane] * y[lane];
         }
     }
-    let best = lanes.into_iter().fold(f32::NEG_INFINITY, |a, b| if b > a { b } else { a });
-    if faults.into_iter().sum::<f32>() == 0.0 { best } else { f32::NAN }
+    for (lane, (x, y)) in lanes.iter_mut().zip(x_rest.iter().zip(y_rest)) {
+        *lane += x * y;
+    }
+    fold(lanes)
 }
 
-/// Overwrites `x` with `exp(x - shift)` and returns the sum.
+/// Largest element, NaN passed over. Negative infinity for none.
+#[inline(always)]
+pub fn max(x: &[f32]) -> f32 {
+    let larger = |a: f32, b: f32| if b > a { b } else { a };
+    let mut lanes = [f32::NEG_INFINITY; LANES];
+    let (chunks, rest) = x.as_chunks::<LANES>();
+    for x in chunks {
+        for lane in 0..LANES {
+            lanes[lane] = larger(lanes[lane], x[lane]);
+        }
+    }
+    for (lane, &x) in lanes.iter_mut().zip(rest) {
+        *lane = larger(*lane, x);
+    }
+    let mut width = LANES / 2;
+    while width > 0 {
+        for lane in 0..width {
+            lanes[lane] = larger(lanes[lane], lanes[lane + width]);
+        }
+        width /= 2;
+    }
+    lanes[0]
+}
+
+/// Overwrites `x` with `exp(x - shift)` and returns the sum; NaN when `shift` is infinite or an element is NaN.
+#[inline(always)]
+pub fn exp_all(x: &mut [f32], shift: f32) -> f32 {
+    let mut lanes = [0.0; LANES];
+    let mut one = |chunk: &mut [f32; LANES]| {
+        for lane in 0..LANES {
+            chunk[lane] = exp(chunk[lane] - shift);
+            lanes[lane] += chunk[lane];
+        }
+    };
+    let (chunks, rest) = x.as_chunks_mut::<LANES>();
+    chunks.iter_mut().for_each(&mut one);
+    if !rest.is_empty() {
+        // a padded chunk: up to 15 exponentials one by one would cost more than the rest of a short row
+        let mut padded = [f32::NEG_INFINITY; LANES];
+        padded[..rest.len()].copy_from_slice(rest);
+        one(&mut padded);
+        rest.copy_from_slice(&padded[..rest.len()]);
+    }
+    fold(lanes)
+}
+
+/// See [`exp_all`].
 #[multiversion(targets = "simd")]
 pub fn exp_shifted(x: &mut [f32], shift: f32) -> f32 {
-    for v in x.iter_mut() {
-        *v = exp(*v - shift);
-    }
-    let x = &*x;
-    sum(x.len(), |i| x[i])
+    exp_all(x, shift)
 }
 
-/// Largest element, see [`max`].
+/// See [`max`].
 #[multiversion(targets = "simd")]
 pub fn row_max(x: &[f32]) -> f32 {
     max(x)

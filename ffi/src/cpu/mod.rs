@@ -32,6 +32,7 @@ type I = Vec<i32>;
 pub struct Cpu {
     pool: rayon::ThreadPool,
     rope: rope::Tables,
+    scratch: scratch::Shared,
 }
 
 impl Cpu {
@@ -42,7 +43,7 @@ impl Cpu {
             .thread_name(|i| format!("bowline-{i}"))
             .build()
             .map_err(|error| Error::Internal(format!("Cannot start {threads} threads: {error}")))?;
-        Ok(Cpu { pool, rope: rope::Tables::default() })
+        Ok(Cpu { pool, rope: rope::Tables::default(), scratch: scratch::Shared::default() })
     }
 
     /// Number of threads of the pool.
@@ -187,7 +188,7 @@ impl Backend for Cpu {
         d_out: &F,
         dims: AttentionDims,
     ) -> Result<()> {
-        self.run(|| attention::backward(d_q, d_k, d_v, attention::Saved { out, lse, q, k, v, d_out }, dims))
+        self.run(|| attention::backward(&self.scratch, d_q, d_k, d_v, attention::Saved { out, lse, q, k, v, d_out }, dims))
     }
     fn attention_cached(
         &self,
@@ -288,7 +289,9 @@ impl Backend for Cpu {
         d: usize,
     ) -> Result<()> {
         let (losses, d_h, d_w) = (&mut losses[..t], &mut d_h[..t * d], &mut d_w[..v * d]);
-        self.install(|| cross_entropy::forward_backward(losses, d_h, d_w, &h[..t * d], &w[..v * d], &targets[..t], grad_scale, v, d))
+        self.install(|| {
+            cross_entropy::forward_backward(&self.scratch, losses, d_h, d_w, &h[..t * d], &w[..v * d], &targets[..t], grad_scale, v, d)
+        })
     }
 
     // --- optimizers ---

@@ -42,18 +42,23 @@ fn forward_rows(out: &mut [f32], x: &[f32], w: &[f32], eps: f32) {
     }
 }
 
-// y_i = x_i r w_i with r = (mean x^2 + eps)^(-1/2), so
-// d_x_i = r (w_i d_y_i - x_i r^2 mean_j(x_j w_j d_y_j)) and d_w_i = sum over rows of x_i r d_y_i
+// y_i = x_i r w_i with r = (mean x^2 + eps)^(-1/2), so with s_i = w_i d_y_i
+// d_x_i = r (s_i - x_i r^2 mean_j(x_j s_j)) and d_w_i = sum over rows of x_i r d_y_i
 #[multiversion(targets = "simd")]
 fn backward_rows(d_x: &mut [f32], d_w: &mut [f32], x: &[f32], w: &[f32], d_out: &[f32], eps: f32) {
     let d = w.len();
+    let mut s = vec![0.0; d];
     for ((d_x, x), d_out) in d_x.chunks_exact_mut(d).zip(x.chunks_exact(d)).zip(d_out.chunks_exact(d)) {
         let rstd = rstd(x, eps);
-        let mean = math::sum(d, |i| x[i] * w[i] * d_out[i]) / d as f32;
-        let pull = mean * rstd * rstd;
-        for i in 0..d {
-            d_x[i] += rstd * (w[i] * d_out[i] - x[i] * pull);
-            d_w[i] += x[i] * rstd * d_out[i];
+        for (s, (&w, &d_out)) in s.iter_mut().zip(w.iter().zip(d_out)) {
+            *s = w * d_out;
+        }
+        let pull = math::dot(x, &s) / d as f32 * rstd * rstd;
+        for ((d_x, &x), &s) in d_x.iter_mut().zip(x).zip(&s) {
+            *d_x += rstd * (s - x * pull);
+        }
+        for ((d_w, &x), &d_out) in d_w.iter_mut().zip(x).zip(d_out) {
+            *d_w += x * rstd * d_out;
         }
     }
 }

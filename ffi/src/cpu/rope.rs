@@ -8,6 +8,8 @@ use std::sync::{Arc, Mutex};
 use multiversion::multiversion;
 use rayon::prelude::*;
 
+/// Pairs rotated together.
+const LANES: usize = 16;
 /// Rows of the (B, S) axis in one task.
 const ROWS: usize = 32;
 
@@ -44,13 +46,15 @@ fn make(positions: usize, p: usize, theta: f32) -> Vec<f32> {
         })
         .collect();
     let mut table = vec![0.0; positions * p];
-    table.par_chunks_exact_mut(p).enumerate().for_each(|(pos, row)| {
+    // On one thread: the caller holds the lock of the tables, and a thread of the pool that waits for others may be given a
+    // task that wants it too.
+    for (pos, row) in table.chunks_exact_mut(p).enumerate() {
         for j in 0..half {
             let (sin, cos) = ((pos as f32 * frequency[j]) as f64).sin_cos();
             row[j] = cos as f32;
             row[half + j] = sin as f32;
         }
-    });
+    }
     table
 }
 
@@ -58,26 +62,27 @@ fn make(positions: usize, p: usize, theta: f32) -> Vec<f32> {
 pub fn rotate(tables: &Tables, x: &mut [f32], direction: Direction, start: usize, seq: usize, heads: usize, p: usize, theta: f32) {
     let table = tables.get(start + seq, p, theta);
     let width = heads * p;
+    let sign = if direction == Direction::Backward { -1.0 } else { 1.0 };
     x.par_chunks_mut(ROWS * width).enumerate().for_each(|(block, x)| {
         for (i, row) in x.chunks_exact_mut(width).enumerate() {
             let pos = start + (block * ROWS + i) % seq;
-            rotate_row(row, &table[pos * p..][..p], direction == Direction::Backward);
+            rotate_row(row, &table[pos * p..][..p], sign);
         }
     });
 }
 
 #[multiversion(targets = "simd")]
-fn rotate_row(row: &mut [f32], angles: &[f32], back: bool) {
+fn rotate_row(row: &mut [f32], angles: &[f32], sign: f32) {
     let half = angles.len() / 2;
     let (cos, sin) = angles.split_at(half);
-    let sign = if back { -1.0 } else { 1.0 };
     for head in row.chunks_exact_mut(2 * half) {
         let (first, second) = head.split_at_mut(half);
-        for j in 0..half {
-            let (a, b) = (first[j], second[j]);
-            let s = sign * sin[j];
-            first[j] = a * cos[j] - b * s;
-            second[j] = b * cos[j] + a * s;
+        // short loops of one vector: heads are small, and a longer unrolled loop would leave most of them to its scalar end
+        let firsts = first.chunks_mut(LANES).zip(second.chunks_mut(LANES));
+        for ((a, b), (cos, sin)) in firsts.zip(cos.chunks(LANES).zip(sin.chunks(LANES))) {
+            for ((a, b), (&cos, &sin)) in a.iter_mut().zip(b).zip(cos.iter().zip(sin)) {
+                (*a, *b) = (*a * cos - *b * (sign * sin), *b * cos + *a * (sign * sin));
+            }
         }
     }
 }

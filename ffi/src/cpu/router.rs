@@ -84,11 +84,11 @@ fn forward_rows(
     stats.tokens = lse.len();
     for (t, logits) in logits.chunks_exact(e).enumerate() {
         let scores = &mut scores[t * e..][..e];
-        let max = math::max(logits);
-        for (score, &logit) in scores.iter_mut().zip(logits) {
-            *score = math::exp(logit - max);
-        }
-        let sum = math::sum(e, |i| scores[i]);
+        // 0 * v is 0 for finite v alone
+        let faults: f32 = logits.iter().map(|v| v * 0.0).sum();
+        let max = math::max(logits) + faults;
+        scores.copy_from_slice(logits);
+        let sum = math::exp_all(scores, max);
         for (score, total) in scores.iter_mut().zip(&mut stats.score_sum) {
             *score /= sum;
             *total += *score as f64;
