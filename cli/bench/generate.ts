@@ -8,6 +8,18 @@ import { checkGolden } from "./golden.ts";
 import { peakMegabytes } from "./memory.ts";
 import { type CaseReport, median, row } from "./report.ts";
 
+/** A text that is not as long as it should be. */
+export class TextError extends Error {
+  /** Process exit code: the run failed. */
+  readonly exitCode = 1;
+
+  /** Makes an error that names the case. */
+  constructor(name: string, pieces: number, wanted: number) {
+    super(`Cannot report ${name}: the model wrote ${pieces} pieces of text, wanted ${wanted}`);
+    this.name = "TextError";
+  }
+}
+
 /**
  * Saves the untrained model, in a process apart so that its memory is not that of the writing.
  *
@@ -21,9 +33,9 @@ export async function saveModel({ name, plan, goldenLoss }: GenerateCase, folder
   await trainer.save(join(folder, "model"));
 }
 
-/** Writes texts for `seconds` with the model that {@linkcode saveModel} left: a prompt of one token, then token by token. */
+/** Writes texts for `seconds` with the model that {@linkcode saveModel} left: a short prompt, then token by token. */
 export async function timeGenerate(
-  { name, tokens }: GenerateCase,
+  { name, prompt, tokens }: GenerateCase,
   folder: string,
   seconds: number,
 ): Promise<CaseReport[]> {
@@ -32,10 +44,10 @@ export async function timeGenerate(
   let elapsed = 0;
   do {
     const start = performance.now();
-    const pieces = await Array.fromAsync(model.generate("", { tokens, temperature: 0 }));
+    const pieces = await Array.fromAsync(model.generate(prompt, { tokens, temperature: 0 }));
     // A token is one piece unless it ends inside a character; fewer pieces may mean that the text ended early.
     if (pieces.length !== tokens) {
-      throw new Error(`Cannot report ${name}: the model wrote ${pieces.length} pieces of text, wanted ${tokens}`);
+      throw new TextError(name, pieces.length, tokens);
     }
     times.push(performance.now() - start);
     elapsed += times.at(-1)! / 1000;

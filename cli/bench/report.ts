@@ -1,6 +1,6 @@
-/** What a benchmark tells: the shape of `--json`. Times are medians; null where a case has no such number. */
+/** What a benchmark tells: the shape of `--json`. Null where a case has no such number. */
 
-/** One row: a case, or a part of one. */
+/** One row: a case, or a part of one. Times are medians. */
 export interface CaseReport {
   /** Name of the row. */
   readonly name: string;
@@ -30,7 +30,7 @@ export interface OpReport {
   readonly model: string;
   /** The sizes. */
   readonly shape: string;
-  /** One call. */
+  /** The fastest call. */
   readonly ms: number;
   /** 10^9 nominal floating-point operations per second. */
   readonly gflops: number | null;

@@ -61,6 +61,10 @@ export class Display {
 
   #write(text: string): void {
     const bytes = new TextEncoder().encode(text);
-    for (let at = 0; at < bytes.length;) at += Deno.stderr.writeSync(bytes.subarray(at));
+    try {
+      for (let at = 0; at < bytes.length;) at += Deno.stderr.writeSync(bytes.subarray(at));
+    } catch {
+      // The terminal or the reader is gone. Nobody watches any more, which is no reason for a run to fail.
+    }
   }
 }

@@ -1,22 +1,23 @@
-/** Ctrl-C and SIGTERM: the first asks for a stop at the next safe point, the second ends the program at once. */
+/** Ctrl-C and its like: the first asks for a stop at the next safe point, a second Ctrl-C ends the program at once. */
 
 /** Exit code of an interrupted program. */
 export const INTERRUPTED = 130;
 
-const SIGNALS: readonly Deno.Signal[] = Deno.build.os === "windows" ? ["SIGINT"] : ["SIGINT", "SIGTERM"];
+// A terminal that closes says SIGHUP, perhaps after a Ctrl-C that ended what stood between it and this program: that is
+// no second Ctrl-C.
+const SIGNALS: readonly Deno.Signal[] = Deno.build.os === "windows" ? ["SIGINT"] : ["SIGINT", "SIGTERM", "SIGHUP"];
 
 /** Listens for interruptions until it is disposed. */
 export class Interrupt implements Disposable {
   readonly #stop = new AbortController();
-  readonly #listener = () => {
-    if (this.#stop.signal.aborted) Deno.exit(INTERRUPTED);
-    this.#stop.abort();
-  };
-
-  /** Starts to listen. */
-  constructor() {
-    for (const signal of SIGNALS) Deno.addSignalListener(signal, this.#listener);
-  }
+  readonly #listeners = SIGNALS.map((signal) => {
+    const listen = () => {
+      if (this.#stop.signal.aborted && signal !== "SIGHUP") Deno.exit(INTERRUPTED);
+      this.#stop.abort();
+    };
+    Deno.addSignalListener(signal, listen);
+    return { signal, listen };
+  });
 
   /** Whether a stop was asked for. */
   get isRequested(): boolean {
@@ -30,6 +31,6 @@ export class Interrupt implements Disposable {
 
   /** Stops listening, so that Ctrl-C ends the program as usual. */
   [Symbol.dispose](): void {
-    for (const signal of SIGNALS) Deno.removeSignalListener(signal, this.#listener);
+    for (const { signal, listen } of this.#listeners) Deno.removeSignalListener(signal, listen);
   }
 }

@@ -12,7 +12,7 @@ Deno.test("corpusFiles() lists the installed texts in the order of their names",
 
 Deno.test("the quick start learns more than a bigram knows", async () => {
   await using workspace = await Workspace.make();
-  const settings = ["--set", "train.steps=240", "--set", "eval.every=240", "--set", "checkpoint.every=240"];
+  const settings = ["--steps", "240", "--set", "eval.every=240", "--set", "checkpoint.every=240"];
   const { code, stderr } = await workspace.run("train", "quickstart", "--out", "run", "--quiet", ...settings);
   assert.equal(code, 0, stderr);
   const events = await workspace.events("run");

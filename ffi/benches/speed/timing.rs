@@ -20,22 +20,23 @@ pub enum Work {
     Floats(usize),
 }
 
-/// Calls `op` once to warm up and then until time is up; the median of the calls, in seconds.
-pub fn median(mut op: impl FnMut() -> Result<()>) -> Result<f64> {
+/// Calls `op` once to warm up and then until time is up; the fastest call, in seconds. A call is so short that on a busy
+/// machine it runs undisturbed or not at all, and the probe that it is compared with is the fastest of some, too.
+fn fastest(mut op: impl FnMut() -> Result<()>) -> Result<f64> {
     op()?;
-    let (begin, mut times) = (Instant::now(), Vec::new());
-    while times.len() < CALLS || begin.elapsed().as_secs_f64() < SECONDS {
+    let (begin, mut best, mut calls) = (Instant::now(), f64::INFINITY, 0);
+    while calls < CALLS || begin.elapsed().as_secs_f64() < SECONDS {
         let start = Instant::now();
         op()?;
-        times.push(start.elapsed().as_secs_f64());
+        best = best.min(start.elapsed().as_secs_f64());
+        calls += 1;
     }
-    times.sort_by(f64::total_cmp);
-    Ok(times[times.len() / 2])
+    Ok(best)
 }
 
 /// Times an op and prints its line.
 pub fn time(sizes: &Sizes, op: &str, shape: String, work: Work, call: impl FnMut() -> Result<()>) -> Outcome {
-    let seconds = median(call)?;
+    let seconds = fastest(call)?;
     let per_ns = |count: usize| count as f64 / seconds / 1e9;
     let (gflops, gb_per_s) = match work {
         Work::Flops(count) => (Some(per_ns(count)), None),

@@ -1,10 +1,12 @@
 //! Checkpoints: a folder with the tensors of the model, those of the optimizer and the state of training, that is either
 //! there and whole or not there at all.
 //!
-//!     model.safetensors       every parameter, each bank once
-//!     optimizer.safetensors   what the optimizer keeps for each
-//!     tokenizer.json          if the writer had one
-//!     state.json              step, data position, plan, format, and size and SHA-256 of the other files
+//! ```text
+//! model.safetensors       every parameter, each bank once
+//! optimizer.safetensors   what the optimizer keeps for each
+//! tokenizer.json          if the writer had one
+//! state.json              step, data position, plan, format, and size and SHA-256 of the other files
+//! ```
 //!
 //! The same content gives the same bytes. `write` makes a folder, `Checkpoint` reads one, `folders` lists and prunes
 //! those of a run.
