@@ -1,4 +1,5 @@
-//! The op list: every numerical operation of the core, with its shapes and whether it overwrites its output or adds
+//! The op list, whole in one file so that it reads as one table: every numerical operation of the core, with its
+//! shapes and whether it overwrites its output or adds
 //! into it. The model is written once against this trait; `cpu` implements it, other devices follow.
 //!
 //! Letters: `B` batch, `S` sequence length, `T = B*S` tokens, `D` model width, `H` query heads, `Hkv` key/value heads,

@@ -80,6 +80,11 @@ impl<B: Backend> Generation<B> {
         Ok(Generation { writer, decoder, request, rng, pending, written: 0, untold: Vec::new() })
     }
 
+    /// The model that writes; a call runs faster inside its backend's `install`.
+    pub fn writer(&self) -> Arc<Writer<B>> {
+        self.writer.clone()
+    }
+
     /// Writes up to `max_tokens` more tokens and returns their text; `None` when the text has ended (enough tokens, or the
     /// model began another document).
     pub fn next(&mut self, max_tokens: usize) -> Result<Option<String>> {

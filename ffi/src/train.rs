@@ -242,7 +242,9 @@ impl<B: Backend> Trainer<B> {
         for (i, windows) in batches.iter().enumerate() {
             tokens += self.workspace.load(b, &self.model.layout, windows, mask)? as u64;
             let n = batches.len() as f64;
-            self.workspace.forward(b, &self.model, &watch.part(i as f64 / n, (i + 1) as f64 / n))?;
+            self.workspace
+                .forward(b, &self.model, &watch.part(i as f64 / n, (i + 1) as f64 / n))
+                .map_err(|e| blame(e, self.step, b, &self.model, &self.grads))?;
             nll += self.workspace.losses(b, &self.model)?.iter().map(|&l| f64::from(l)).sum::<f64>();
             if let Some(lengths) = byte_lengths {
                 let targets = windows.chunks_exact(seq + 1).flat_map(|w| &w[1..seq + 1 - usize::from(mask)]);
@@ -279,11 +281,7 @@ fn no_data() -> Error {
 
 /// Names the tensor that made an error of numbers: the first weight that is not finite, else the first such gradient.
 fn blame<B: Backend>(error: Error, step: u64, b: &B, model: &Model<B>, grads: &[B::F]) -> Error {
-    let what = match error {
-        Error::NotFinite { what, .. } => what,
-        Error::Argument(text) => text,
-        other => return other,
-    };
+    let Error::NotFinite { what, .. } = error else { return error };
     let bad = |buffers: &[B::F]| {
         let params = model.layout.params.iter().zip(buffers);
         params.filter(|(p, x)| !b.sum_squares(x, p.size()).is_ok_and(f64::is_finite)).map(|(p, _)| p.name.clone()).next()

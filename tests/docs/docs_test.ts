@@ -25,7 +25,7 @@ Deno.test("CONTRIBUTING gives a reason for every dependency", async () => {
     [...cell.matchAll(/`(.+?)`/g)].map((match) => match[1]!)
   );
   const cargo = await read("ffi/Cargo.toml");
-  const crates = [...cargo.matchAll(/^\[(?:dev-)?dependencies\]\n((?:[^[\n].*\n|\n)*)/gm)].flatMap((section) =>
+  const crates = [...cargo.matchAll(/^\[(?:.*\.)?(?:dev-)?dependencies\]\n((?:[^[\n].*\n|\n)*)/gm)].flatMap((section) =>
     [...section[1]!.matchAll(/^([\w-]+)\s*=/gm)].map((match) => match[1]!)
   );
   const own = ["@bowline/bowline", "@cliffy/command", "@std/path", "@std/streams"]; // ourselves, and the stand-ins

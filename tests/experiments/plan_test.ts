@@ -139,6 +139,7 @@ Deno.test("nano resolves to the published numbers", () => {
     head: "head",
     finalNorm: "final_norm",
     maxSeqLen: 4096,
+    paddingToken: null,
   });
   assert.deepEqual(p.sites.map((site) => site.experts), [0, 1, 2, 2, 2, 2, 3, 4].map((n) => `experts.${n}`));
   assert.deepEqual(expertBanks(p)[2], {

@@ -1,4 +1,4 @@
-//! Router: choices, combine weights, statistics, losses.
+//! Router: choices, combine weights, statistics, losses. One file: both orders of softmax and top-K, and both losses, share one reference.
 
 use crate::common::*;
 use bowline::backend::{

@@ -197,12 +197,13 @@ pub fn generator_new(id: u32, request: &str) -> Result<u32> {
 pub fn generator_next(id: u32, max_tokens: u32) -> Result<String> {
     let entry = handles::get(id)?;
     let Object::Generation(generation) = &entry.object else { return Err(Error::Handle(id)) };
-    let mut generation = lock(generation)?;
+    let generation = &mut *lock(generation)?;
+    let writer = generation.writer();
     loop {
         if entry.cancel.swap(false, Ordering::Relaxed) {
             return Err(Error::Cancelled);
         }
-        match generation.next(max_tokens.max(1) as usize)? {
+        match writer.backend.install(|| generation.next(max_tokens.max(1) as usize))? {
             None => return Ok(String::new()),
             Some(text) if !text.is_empty() => return Ok(text),
             Some(_) => {}

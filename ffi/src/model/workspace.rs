@@ -227,10 +227,10 @@ impl<B: Backend> Workspace<B> {
     }
 }
 
-/// Says at which site a router failed.
+/// Says at which site a router failed; it fails on logits that are not finite only. The step is the caller's to tell.
 fn at_site(error: Error, site: usize) -> Error {
     match error {
-        Error::Argument(text) => Error::Argument(format!("{text} (sites[{site}])")),
+        Error::Argument(_) => Error::NotFinite { step: 0, what: format!("a router logit of sites[{site}]") },
         other => other,
     }
 }
