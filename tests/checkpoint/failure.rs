@@ -15,10 +15,7 @@ fn a_file_where_the_parent_should_be() {
     let file = parent.path().join("checkpoints");
     std::fs::write(&file, "a file").unwrap();
     let says = write_step(&file, 3).unwrap_err().to_string();
-    assert!(
-        says.starts_with(&format!("Cannot create the folder {}: ", file.display())),
-        "{says}"
-    );
+    assert!(says.starts_with(&format!("Cannot create the folder {}: ", file.display())), "{says}");
     assert!(!says.contains('\n'));
 }
 
@@ -26,10 +23,7 @@ fn a_file_where_the_parent_should_be() {
 fn a_file_where_the_checkpoint_should_be() {
     let parent = tempfile::tempdir().unwrap();
     std::fs::write(parent.path().join("step-00000003"), "a file").unwrap();
-    assert!(matches!(
-        write_step(parent.path(), 3),
-        Err(Error::File { .. })
-    ));
+    assert!(matches!(write_step(parent.path(), 3), Err(Error::File { .. })));
     assert_eq!(names_in(parent.path()), ["step-00000003"]);
 }
 
@@ -44,46 +38,21 @@ fn child_that_runs_out_of_space() {
     model.0[0].1 = vec![1 << 18];
     model.0[0].2 = vec![1.0; 1 << 18];
     let optimizer = Tensors::new(OPTIMIZER, 1);
-    let content = Content {
-        state: &state(9),
-        plan: PLAN,
-        model: &model.refs(),
-        optimizer: &optimizer.refs(),
-        tokenizer: None,
-    };
+    let content = Content { state: &state(9), plan: PLAN, model: &model.refs(), optimizer: &optimizer.refs(), tokenizer: None };
     for name in ["step-00000003", "step-00000004"] {
         match write(&parent.join(name), &content) {
-            Err(Error::File {
-                action: "write",
-                path,
-                ..
-            }) => assert!(path.ends_with("model.safetensors"), "{}", path.display()),
+            Err(Error::File { action: "write", path, .. }) => assert!(path.ends_with("model.safetensors"), "{}", path.display()),
             other => panic!("wanted a failure to write, got {other:?}"),
         }
-        assert_eq!(
-            names_in(&parent),
-            ["step-00000003"],
-            "the temporary folder is gone"
-        );
+        assert_eq!(names_in(&parent), ["step-00000003"], "the temporary folder is gone");
     }
 }
 
 /// Runs the child under `script`, in which "$@" stands for it.
 fn run_child(script: &str, parent: &Path) -> bool {
     let child = std::env::current_exe().unwrap();
-    let arguments = [
-        "--exact",
-        "failure::child_that_runs_out_of_space",
-        "--ignored",
-        "--nocapture",
-    ];
-    let status = Command::new("sh")
-        .args(["-c", script, "sh"])
-        .arg(child)
-        .args(arguments)
-        .env(FOLDER, parent)
-        .status()
-        .unwrap();
+    let arguments = ["--exact", "failure::child_that_runs_out_of_space", "--ignored", "--nocapture"];
+    let status = Command::new("sh").args(["-c", script, "sh"]).arg(child).args(arguments).env(FOLDER, parent).status().unwrap();
     status.success()
 }
 
@@ -92,10 +61,7 @@ fn a_write_that_fails_half_way_leaves_the_previous_checkpoint() {
     let parent = tempfile::tempdir().unwrap();
     let folder = write_step(parent.path(), 3).unwrap();
     // A limit on the size of a file stands for the end of the disk: 512 KiB, where the tensors need 1 MiB.
-    assert!(run_child(
-        "trap '' XFSZ; ulimit -f 1024; exec \"$@\"",
-        parent.path()
-    ));
+    assert!(run_child("trap '' XFSZ; ulimit -f 1024; exec \"$@\"", parent.path()));
     assert_whole(&folder, 3);
 }
 
@@ -104,24 +70,15 @@ struct SmallDisk<'a>(&'a Path);
 
 impl<'a> SmallDisk<'a> {
     fn mount(at: &'a Path) -> Option<Self> {
-        let mounted = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", "size=256k", "tmpfs"])
-            .arg(at)
-            .output();
-        mounted
-            .is_ok_and(|output| output.status.success())
-            .then_some(Self(at))
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=256k", "tmpfs"]).arg(at).output();
+        mounted.is_ok_and(|output| output.status.success()).then_some(Self(at))
     }
 }
 
 impl Drop for SmallDisk<'_> {
     fn drop(&mut self) {
         let unmounted = Command::new("umount").arg(self.0).status();
-        assert!(
-            unmounted.is_ok_and(|status| status.success()),
-            "{} is still mounted",
-            self.0.display()
-        );
+        assert!(unmounted.is_ok_and(|status| status.success()), "{} is still mounted", self.0.display());
     }
 }
 

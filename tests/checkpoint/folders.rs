@@ -9,11 +9,7 @@ use std::path::Path;
 const DEAD: u32 = 4_194_305;
 
 fn steps(parent: &Path) -> Vec<u64> {
-    list(parent)
-        .unwrap()
-        .into_iter()
-        .map(|(step, _)| step)
-        .collect()
+    list(parent).unwrap().into_iter().map(|(step, _)| step).collect()
 }
 
 #[test]
@@ -24,10 +20,7 @@ fn names_sort_like_steps() {
         write_step(parent.path(), step).unwrap();
     }
     assert_eq!(steps(parent.path()), [3, 20, 100, 123_456_789]);
-    assert_eq!(
-        latest(parent.path()).unwrap(),
-        Some(parent.path().join("step-123456789"))
-    );
+    assert_eq!(latest(parent.path()).unwrap(), Some(parent.path().join("step-123456789")));
 }
 
 #[test]
@@ -79,15 +72,8 @@ fn pruning_keeps_the_latest() {
 fn what_a_killed_writer_left_is_removed_by_the_next() {
     let parent = tempfile::tempdir().unwrap();
     let own = std::process::id();
-    let foreign = format!(
-        ".tmp-step-00000001-0-{}",
-        std::os::unix::process::parent_id()
-    );
-    for name in [
-        &format!(".tmp-step-00000001-0-{DEAD}"),
-        &format!(".tmp-step-00000001-0-{own}"),
-        &foreign,
-    ] {
+    let foreign = format!(".tmp-step-00000001-0-{}", std::os::unix::process::parent_id());
+    for name in [&format!(".tmp-step-00000001-0-{DEAD}"), &format!(".tmp-step-00000001-0-{own}"), &foreign] {
         fs::create_dir(parent.path().join(name)).unwrap();
         fs::write(parent.path().join(name).join("model.safetensors"), "half").unwrap();
     }

@@ -17,9 +17,7 @@ fn child_that_writes_for_ever() {
     let Some(parent) = std::env::var_os(FOLDER).map(PathBuf::from) else {
         return;
     };
-    let start = latest(&parent)
-        .unwrap()
-        .map_or(0, |folder| Checkpoint::open(&folder).unwrap().state().step);
+    let start = latest(&parent).unwrap().map_or(0, |folder| Checkpoint::open(&folder).unwrap().state().step);
     for step in start.. {
         write_step(&parent, step).unwrap();
         prune(&parent, 2).unwrap();
@@ -45,18 +43,9 @@ fn a_killed_writer_leaves_a_whole_checkpoint() {
             continue;
         };
         let step = Checkpoint::open(&folder).unwrap().state().step;
-        assert!(
-            step >= before,
-            "round {round} went back from step {before} to {step}"
-        );
+        assert!(step >= before, "round {round} went back from step {before} to {step}");
         assert_whole(&folder, step);
-        assert!(
-            names_in(parent.path())
-                .iter()
-                .all(|name| name.starts_with("step-")),
-            "{:?}",
-            names_in(parent.path())
-        );
+        assert!(names_in(parent.path()).iter().all(|name| name.starts_with("step-")), "{:?}", names_in(parent.path()));
         before = step;
     }
     assert!(before > 0, "no round was long enough for one write");

@@ -7,10 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 fn entries(folder: &Folder) -> Vec<PathBuf> {
-    fs::read_dir(folder.cache())
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .collect()
+    fs::read_dir(folder.cache()).unwrap().map(|entry| entry.unwrap().path()).collect()
 }
 
 fn info(folder: &Folder, files: &[PathBuf], settings: &Settings) -> DataInfo {
@@ -19,10 +16,7 @@ fn info(folder: &Folder, files: &[PathBuf], settings: &Settings) -> DataInfo {
 
 /// When the entry was written: another time means that it was made again.
 fn written(entry: &Path) -> SystemTime {
-    fs::metadata(entry.join("corpus.json"))
-        .unwrap()
-        .modified()
-        .unwrap()
+    fs::metadata(entry.join("corpus.json")).unwrap().modified().unwrap()
 }
 
 #[test]
@@ -33,10 +27,7 @@ fn the_same_text_is_prepared_once() {
     let entry = entries(&folder).pop().unwrap();
     let time = written(&entry);
     let moved: Vec<_> = files.iter().map(|file| file.with_extension("md")).collect();
-    files
-        .iter()
-        .zip(&moved)
-        .for_each(|(from, to)| fs::rename(from, to).unwrap());
+    files.iter().zip(&moved).for_each(|(from, to)| fs::rename(from, to).unwrap());
     let mut longer = settings();
     longer.seq_len = 20;
     info(&folder, &moved, &longer);
@@ -76,22 +67,13 @@ fn a_damaged_entry_is_made_again() {
         let whole = fs::read(&path).unwrap();
         let mut flipped = whole.clone();
         flipped[whole.len() / 2] ^= 1;
-        for damaged in [
-            Some(flipped),
-            Some(whole[..whole.len() - 2].to_vec()),
-            Some(Vec::new()),
-            None,
-        ] {
+        for damaged in [Some(flipped), Some(whole[..whole.len() - 2].to_vec()), Some(Vec::new()), None] {
             match damaged {
                 Some(bytes) => fs::write(&path, bytes).unwrap(),
                 None => fs::remove_file(&path).unwrap(),
             }
             assert_eq!(info(&folder, &files, &settings()), first, "{name}");
-            assert_eq!(
-                fs::read(&path).unwrap(),
-                whole,
-                "{name}: preparing again gives the same bytes"
-            );
+            assert_eq!(fs::read(&path).unwrap(), whole, "{name}: preparing again gives the same bytes");
         }
     }
     assert_eq!(entries(&folder), [entry], "nothing is left beside it");
@@ -102,13 +84,8 @@ fn two_callers_at_once_both_get_it() {
     let folder = Folder::new();
     let files = folder.ten_files();
     let infos: Vec<_> = std::thread::scope(|scope| {
-        let callers: Vec<_> = (0..4)
-            .map(|_| scope.spawn(|| info(&folder, &files, &settings())))
-            .collect();
-        callers
-            .into_iter()
-            .map(|caller| caller.join().unwrap())
-            .collect()
+        let callers: Vec<_> = (0..4).map(|_| scope.spawn(|| info(&folder, &files, &settings()))).collect();
+        callers.into_iter().map(|caller| caller.join().unwrap()).collect()
     });
     assert!(infos.iter().all(|info| *info == infos[0]));
     assert_eq!(entries(&folder).len(), 1);
@@ -120,11 +97,5 @@ fn a_cache_that_cannot_be_written_is_an_error() {
     let files = folder.ten_files();
     folder.file("cache", "a file where the folder should be");
     let says = message(folder.prepare(&files, &settings()));
-    assert!(
-        says.starts_with(&format!(
-            "Cannot create the folder {}: ",
-            folder.cache().display()
-        )),
-        "{says}"
-    );
+    assert!(says.starts_with(&format!("Cannot create the folder {}: ", folder.cache().display())), "{says}");
 }

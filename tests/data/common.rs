@@ -33,9 +33,7 @@ impl Folder {
 
     /// Ten files of words.
     pub fn ten_files(&self) -> Vec<PathBuf> {
-        (0..10)
-            .map(|at| self.file(&format!("{at}.txt"), words(at, 200)))
-            .collect()
+        (0..10).map(|at| self.file(&format!("{at}.txt"), words(at, 200))).collect()
     }
 
     pub fn prepare(&self, files: &[PathBuf], settings: &Settings) -> Result<Corpus> {
@@ -62,26 +60,11 @@ pub fn settings() -> Settings {
 
 /// `count` words in lines, other ones for each `seed`.
 pub fn words(seed: u64, count: usize) -> String {
-    const WORDS: [&str; 12] = [
-        "the",
-        "union",
-        "of",
-        "states",
-        "can",
-        "hold",
-        "we",
-        "people",
-        "freedom",
-        "and",
-        "caf\u{e9}",
-        "1790.",
-    ];
+    const WORDS: [&str; 12] = ["the", "union", "of", "states", "can", "hold", "we", "people", "freedom", "and", "caf\u{e9}", "1790."];
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let mut text = String::new();
     for at in 0..count {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         text.push_str(WORDS[(state >> 33) as usize % WORDS.len()]);
         text.push(if at % 10 == 9 { '\n' } else { ' ' });
     }
@@ -91,10 +74,7 @@ pub fn words(seed: u64, count: usize) -> String {
 /// The message of an error about training data, which must name `path`.
 pub fn data_error<T>(result: Result<T>, path: &Path) -> String {
     match result {
-        Err(Error::Data {
-            path: named,
-            reason,
-        }) if named == path => reason,
+        Err(Error::Data { path: named, reason }) if named == path => reason,
         Err(other) => panic!("wanted an error about {}, got: {other}", path.display()),
         Ok(_) => panic!("wanted an error about {}", path.display()),
     }

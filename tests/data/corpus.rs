@@ -14,18 +14,8 @@ fn windows_are_the_documents_one_after_the_other() {
     let window = corpus.seq_len + 1;
     let stream = |numbers: &[u64]| -> Vec<i32> {
         let separator = corpus.tokenizer.separator() as i32;
-        let document = |&at: &u64| {
-            [
-                vec![separator],
-                corpus
-                    .tokenizer
-                    .encode(&words(at, 200))
-                    .unwrap()
-                    .iter()
-                    .map(|&id| id as i32)
-                    .collect(),
-            ]
-        };
+        let document =
+            |&at: &u64| [vec![separator], corpus.tokenizer.encode(&words(at, 200)).unwrap().iter().map(|&id| id as i32).collect()];
         numbers.iter().flat_map(document).flatten().collect()
     };
     let (train, held_out) = (stream(&[0, 1, 3, 4, 5, 6, 8, 9]), stream(&[2, 7]));
@@ -38,34 +28,14 @@ fn windows_are_the_documents_one_after_the_other() {
     }
     for at in 0..corpus.num_held_out_windows() {
         corpus.held_out_window(at, &mut out);
-        assert_eq!(
-            out,
-            held_out[at * window..(at + 1) * window],
-            "held-out window {at}"
-        );
+        assert_eq!(out, held_out[at * window..(at + 1) * window], "held-out window {at}");
     }
     let info = corpus.info();
-    assert_eq!(
-        (info.documents, info.skipped, info.windows),
-        (10, 0, corpus.num_windows())
-    );
-    assert_eq!(
-        info.train_tokens + info.held_out_tokens + info.dropped_tokens,
-        train.len() + held_out.len()
-    );
+    assert_eq!((info.documents, info.skipped, info.windows), (10, 0, corpus.num_windows()));
+    assert_eq!(info.train_tokens + info.held_out_tokens + info.dropped_tokens, train.len() + held_out.len());
     assert_eq!(info.held_out_tokens, corpus.num_held_out_windows() * window);
-    let kept: Vec<u32> = held_out[..info.held_out_tokens]
-        .iter()
-        .map(|&id| id as u32)
-        .collect();
-    assert_eq!(
-        info.held_out_bytes,
-        Some(
-            kept.iter()
-                .map(|&id| corpus.tokenizer.token_bytes(id).unwrap().len() as u64)
-                .sum()
-        )
-    );
+    let kept: Vec<u32> = held_out[..info.held_out_tokens].iter().map(|&id| id as u32).collect();
+    assert_eq!(info.held_out_bytes, Some(kept.iter().map(|&id| corpus.tokenizer.token_bytes(id).unwrap().len() as u64).sum()));
     assert!(info.tokenizer_file.is_file());
 }
 
@@ -77,11 +47,7 @@ fn the_tokenizer_never_sees_what_is_held_out() {
     files[2] = folder.file("other.txt", "zyzzyva ".repeat(300));
     let other = folder.prepare(&files, &settings()).unwrap();
     assert_eq!(corpus.tokenizer.json(), other.tokenizer.json());
-    assert_eq!(
-        corpus.fingerprint(),
-        other.fingerprint(),
-        "what is held out moves no position in the training data"
-    );
+    assert_eq!(corpus.fingerprint(), other.fingerprint(), "what is held out moves no position in the training data");
 }
 
 #[test]
@@ -89,11 +55,8 @@ fn one_file_is_split_by_its_tail() {
     let folder = Folder::new();
     let mut settings = settings();
     settings.held_out = HeldOut::Tail { fraction: 0.2 };
-    let corpus = folder
-        .prepare(&[folder.file("my.txt", words(1, 2000))], &settings)
-        .unwrap();
-    let share = corpus.num_held_out_windows() as f64
-        / (corpus.num_windows() + corpus.num_held_out_windows()) as f64;
+    let corpus = folder.prepare(&[folder.file("my.txt", words(1, 2000))], &settings).unwrap();
+    let share = corpus.num_held_out_windows() as f64 / (corpus.num_windows() + corpus.num_held_out_windows()) as f64;
     assert!((share - 0.2).abs() <= 0.02, "{share}");
 }
 
@@ -120,12 +83,7 @@ fn too_little_text_and_too_small_a_model_write_nothing() {
     long.seq_len = 1000;
     let says = data_error(folder.prepare(&files, &long), &file);
     assert!(says.starts_with("the training part has "), "{says}");
-    assert!(
-        says.ends_with(
-            " one window needs 1001 (train.seqLen + 1); give more text or a smaller train.seqLen"
-        ),
-        "{says}"
-    );
+    assert!(says.ends_with(" one window needs 1001 (train.seqLen + 1); give more text or a smaller train.seqLen"), "{says}");
     let mut nothing_held_out = settings();
     nothing_held_out.held_out = HeldOut::Documents { every: 5, index: 4 };
     let says = data_error(folder.prepare(&files, &nothing_held_out), &file);
@@ -135,10 +93,7 @@ fn too_little_text_and_too_small_a_model_write_nothing() {
     small.held_out = long.held_out;
     small.model_vocab = 260;
     let says = message(folder.prepare(&files, &small));
-    assert!(
-        says.ends_with("tokens, the model's vocabulary only 260 (model.vocab)"),
-        "{says}"
-    );
+    assert!(says.ends_with("tokens, the model's vocabulary only 260 (model.vocab)"), "{says}");
     assert!(!folder.cache().exists());
 }
 
@@ -147,30 +102,14 @@ fn progress_goes_from_zero_to_one_and_cancelling_writes_nothing() {
     let folder = Folder::new();
     let files = folder.ten_files();
     let cancelled = AtomicBool::new(true);
-    let result = prepare(
-        &files,
-        &settings(),
-        &folder.cache(),
-        &Watch::new(&|_| (), &cancelled),
-    );
+    let result = prepare(&files, &settings(), &folder.cache(), &Watch::new(&|_| (), &cancelled));
     assert!(matches!(result, Err(Error::Cancelled)));
     assert!(!folder.cache().exists());
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(1)
-        .build()
-        .unwrap();
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
     let seen = Mutex::new(Vec::new());
     let cancel = AtomicBool::new(false);
     let progress = |fraction| seen.lock().unwrap().push(fraction);
-    pool.install(|| {
-        prepare(
-            &files,
-            &settings(),
-            &folder.cache(),
-            &Watch::new(&progress, &cancel),
-        )
-    })
-    .unwrap();
+    pool.install(|| prepare(&files, &settings(), &folder.cache(), &Watch::new(&progress, &cancel))).unwrap();
     let seen = seen.into_inner().unwrap();
     assert!(seen.is_sorted(), "{seen:?}");
     assert_eq!((seen[0], seen[seen.len() - 1]), (0.0, 1.0));

@@ -33,18 +33,10 @@ fn window(at: u32) -> Vec<i32> {
 fn batches_follow_the_order_of_each_epoch_and_cross_its_end() {
     let count = CORPUS.num_windows();
     let batch = 7;
-    assert!(
-        !count.is_multiple_of(batch),
-        "a batch shall meet the end of an epoch"
-    );
+    assert!(!count.is_multiple_of(batch), "a batch shall meet the end of an epoch");
     let mut loader = Loader::new(CORPUS.clone(), batch, 42);
-    let want: Vec<i32> = (0..3)
-        .flat_map(|epoch| permutation(count, 42, epoch))
-        .flat_map(window)
-        .collect();
-    let got: Vec<i32> = (0..3 * count / batch)
-        .flat_map(|_| next(&mut loader, batch))
-        .collect();
+    let want: Vec<i32> = (0..3).flat_map(|epoch| permutation(count, 42, epoch)).flat_map(window).collect();
+    let got: Vec<i32> = (0..3 * count / batch).flat_map(|_| next(&mut loader, batch)).collect();
     assert_eq!(got, want[..got.len()]);
     assert!((loader.epochs() - (3 * count / batch * batch) as f64 / count as f64).abs() <= 1e-12);
 }
@@ -54,10 +46,7 @@ fn a_batch_may_be_larger_than_the_data() {
     let count = CORPUS.num_windows();
     let batch = 2 * count + 3;
     let mut loader = Loader::new(CORPUS.clone(), batch, 1);
-    let want: Vec<i32> = (0..6)
-        .flat_map(|epoch| permutation(count, 1, epoch))
-        .flat_map(window)
-        .collect();
+    let want: Vec<i32> = (0..6).flat_map(|epoch| permutation(count, 1, epoch)).flat_map(window).collect();
     let got = [next(&mut loader, batch), next(&mut loader, batch)].concat();
     assert_eq!(got, want[..got.len()]);
     assert_eq!((loader.state().epoch, loader.state().position), (4, 6));
@@ -88,11 +77,7 @@ fn a_position_in_other_data_is_refused() {
     let folder = Folder::new();
     let files = folder.ten_files();
     let same = folder.prepare(&files, &settings()).unwrap();
-    assert_eq!(
-        same.fingerprint(),
-        CORPUS.fingerprint(),
-        "the same text elsewhere is the same data"
-    );
+    assert_eq!(same.fingerprint(), CORPUS.fingerprint(), "the same text elsewhere is the same data");
     let mut longer = settings();
     longer.seq_len = 17;
     let longer = folder.prepare(&files, &longer).unwrap();
@@ -100,15 +85,11 @@ fn a_position_in_other_data_is_refused() {
     let reordered = folder.prepare(&reordered, &settings()).unwrap();
     let state = Loader::new(CORPUS.clone(), 3, 5).state();
     for other in [longer, reordered] {
-        let says =
-            message(Loader::new(Arc::new(other), 3, 5).restore(&state, Path::new("run/step")));
+        let says = message(Loader::new(Arc::new(other), 3, 5).restore(&state, Path::new("run/step")));
         let want = "it was trained on other data: the text, its order, the tokenizer or train.seqLen changed since";
         assert_eq!(says, format!("Cannot use the checkpoint run/step: {want}"));
     }
-    let beyond = LoaderState {
-        position: CORPUS.num_windows(),
-        ..state
-    };
+    let beyond = LoaderState { position: CORPUS.num_windows(), ..state };
     let says = message(Loader::new(CORPUS.clone(), 3, 5).restore(&beyond, Path::new("run/step")));
     assert!(says.contains("is not below the"), "{says}");
 }
@@ -120,16 +101,10 @@ fn held_out_batches_are_in_order_and_the_last_is_shorter() {
     let loader = Loader::new(CORPUS.clone(), batch, 5);
     let size = CORPUS.seq_len + 1;
     assert_eq!(loader.num_held_out_batches(), 2);
-    let batches = [
-        loader.held_out_batch(0),
-        loader.held_out_batch(1),
-        loader.held_out_batch(2),
-    ];
+    let batches = [loader.held_out_batch(0), loader.held_out_batch(1), loader.held_out_batch(2)];
     assert_eq!(batches.each_ref().map(Vec::len), [batch * size, size, 0]);
     let mut want = vec![0; count * size];
-    want.chunks_exact_mut(size)
-        .enumerate()
-        .for_each(|(at, out)| CORPUS.held_out_window(at, out));
+    want.chunks_exact_mut(size).enumerate().for_each(|(at, out)| CORPUS.held_out_window(at, out));
     assert_eq!(batches.concat(), want);
 }
 

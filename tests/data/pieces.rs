@@ -5,9 +5,8 @@ use bowline::data::{Tokenizer, pieces};
 use proptest::prelude::*;
 use std::sync::LazyLock;
 
-static TOKENIZER: LazyLock<Tokenizer> = LazyLock::new(|| {
-    watched(|watch| Tokenizer::train(&[&words(7, 3000)], 400, SEPARATOR, watch).unwrap())
-});
+static TOKENIZER: LazyLock<Tokenizer> =
+    LazyLock::new(|| watched(|watch| Tokenizer::train(&[&words(7, 3000)], 400, SEPARATOR, watch).unwrap()));
 
 /// Encodes without any cutting.
 fn encode_whole(text: &str) -> Vec<u32> {

@@ -14,11 +14,8 @@ fn the_order_never_changes() {
 }
 
 /// Computed by an independent ChaCha8 (RFC 7539's block with 8 rounds, a 64-bit counter, low word first).
-const PINNED: [[u32; 12]; 3] = [
-    [5, 6, 4, 0, 8, 7, 10, 3, 2, 9, 1, 11],
-    [9, 1, 0, 8, 4, 11, 3, 6, 2, 10, 5, 7],
-    [9, 11, 1, 4, 6, 0, 5, 7, 2, 10, 3, 8],
-];
+const PINNED: [[u32; 12]; 3] =
+    [[5, 6, 4, 0, 8, 7, 10, 3, 2, 9, 1, 11], [9, 1, 0, 8, 4, 11, 3, 6, 2, 10, 5, 7], [9, 11, 1, 4, 6, 0, 5, 7, 2, 10, 3, 8]];
 
 #[test]
 fn every_first_window_is_as_likely() {
@@ -27,12 +24,7 @@ fn every_first_window_is_as_likely() {
         counts[permutation(5, seed, 3)[0] as usize] += 1;
     }
     // Five standard deviations of a binomial with 5000 draws at 1/5.
-    assert!(
-        counts
-            .iter()
-            .all(|&count: &i32| (count - 1000).abs() <= 141),
-        "{counts:?}"
-    );
+    assert!(counts.iter().all(|&count: &i32| (count - 1000).abs() <= 141), "{counts:?}");
 }
 
 proptest! {

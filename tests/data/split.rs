@@ -5,15 +5,7 @@ use bowline::data::{Document, HeldOut, split};
 use proptest::prelude::*;
 
 fn documents(texts: &[String]) -> Vec<Document> {
-    texts
-        .iter()
-        .enumerate()
-        .map(|(index, text)| Document {
-            index,
-            path: format!("{index}.txt").into(),
-            text: text.clone(),
-        })
-        .collect()
+    texts.iter().enumerate().map(|(index, text)| Document { index, path: format!("{index}.txt").into(), text: text.clone() }).collect()
 }
 
 #[test]
@@ -31,10 +23,7 @@ fn a_tail_is_cut_after_the_line_before_the_fraction() {
     let list = documents(std::slice::from_ref(&text));
     let parts = split(&list, HeldOut::Tail { fraction: 0.107 }).unwrap();
     // 900 * 0.893 = 803.7 bytes: the 89th line ends at 801.
-    assert_eq!(
-        (parts.train, parts.held_out),
-        (vec![&text[..801]], vec![&text[801..]])
-    );
+    assert_eq!((parts.train, parts.held_out), (vec![&text[..801]], vec![&text[801..]]));
 }
 
 #[test]
@@ -52,31 +41,13 @@ fn a_tail_takes_whole_documents_and_the_end_of_one() {
 fn wrong_rules_name_their_field() {
     let list = documents(&[words(0, 50)]);
     for (rule, says) in [
-        (
-            HeldOut::Documents { every: 1, index: 0 },
-            "it is 1, at least 2 leaves something to train on (data.heldOut.every)",
-        ),
-        (
-            HeldOut::Documents { every: 4, index: 4 },
-            "it is 4, but document number modulo 4 is below 4 (data.heldOut.index)",
-        ),
-        (
-            HeldOut::Tail { fraction: 0.0 },
-            "it is 0, wanted a number between 0 and 1 (data.heldOut.fraction)",
-        ),
-        (
-            HeldOut::Tail { fraction: 1.0 },
-            "it is 1, wanted a number between 0 and 1 (data.heldOut.fraction)",
-        ),
-        (
-            HeldOut::Tail { fraction: f64::NAN },
-            "it is NaN, wanted a number between 0 and 1 (data.heldOut.fraction)",
-        ),
+        (HeldOut::Documents { every: 1, index: 0 }, "it is 1, at least 2 leaves something to train on (data.heldOut.every)"),
+        (HeldOut::Documents { every: 4, index: 4 }, "it is 4, but document number modulo 4 is below 4 (data.heldOut.index)"),
+        (HeldOut::Tail { fraction: 0.0 }, "it is 0, wanted a number between 0 and 1 (data.heldOut.fraction)"),
+        (HeldOut::Tail { fraction: 1.0 }, "it is 1, wanted a number between 0 and 1 (data.heldOut.fraction)"),
+        (HeldOut::Tail { fraction: f64::NAN }, "it is NaN, wanted a number between 0 and 1 (data.heldOut.fraction)"),
     ] {
-        assert_eq!(
-            message(split(&list, rule)),
-            format!("Cannot use the plan: {says}")
-        );
+        assert_eq!(message(split(&list, rule)), format!("Cannot use the plan: {says}"));
     }
 }
 

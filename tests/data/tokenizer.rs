@@ -26,33 +26,20 @@ fn changed(change: impl FnOnce(&mut Value)) -> Vec<u8> {
 #[test]
 fn training_twice_gives_the_same_file_whatever_the_threads() {
     for threads in [1, 2, 3] {
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .build()
-            .unwrap();
-        assert_eq!(
-            pool.install(|| train(400)).json(),
-            TRAINED.json(),
-            "{threads} threads"
-        );
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        assert_eq!(pool.install(|| train(400)).json(), TRAINED.json(), "{threads} threads");
     }
 }
 
 #[test]
 fn vocabulary_is_bytes_separator_and_merges() {
-    assert_eq!(
-        TRAINED.vocab(),
-        307,
-        "twelve words have no more merges than fifty, so 400 is not reached"
-    );
+    assert_eq!(TRAINED.vocab(), 307, "twelve words have no more merges than fifty, so 400 is not reached");
     let smallest = train(257);
     assert_eq!(smallest.vocab(), 257);
     assert!((smallest.separator() as usize) < 257);
     assert_eq!(smallest.encode("we").unwrap().len(), 2);
     assert_eq!(train(260).vocab(), 260);
-    let says = message(watched(|watch| {
-        Tokenizer::train(&["text"], 256, SEPARATOR, watch)
-    }));
+    let says = message(watched(|watch| Tokenizer::train(&["text"], 256, SEPARATOR, watch)));
     let want = "it is 256, at least 257 holds every byte and the separator (data.tokenizer.vocab)";
     assert_eq!(says, format!("Cannot use the plan: {want}"));
 }
@@ -73,16 +60,9 @@ fn a_special_token_is_never_made_from_text() {
 #[test]
 fn a_separator_that_text_can_spell_is_refused() {
     for separator in ["the", "!"] {
-        let says = message(watched(|watch| {
-            Tokenizer::train(&[&words(1, 2000)], 300, separator, watch)
-        }));
-        let want = format!(
-            "the text {separator} becomes its separator; set data.separator to a token that text cannot spell"
-        );
-        assert_eq!(
-            says,
-            format!("Cannot use the tokenizer trained here: {want}")
-        );
+        let says = message(watched(|watch| Tokenizer::train(&[&words(1, 2000)], 300, separator, watch)));
+        let want = format!("the text {separator} becomes its separator; set data.separator to a token that text cannot spell");
+        assert_eq!(says, format!("Cannot use the tokenizer trained here: {want}"));
     }
 }
 
@@ -91,32 +71,20 @@ fn byte_lengths_are_those_of_the_text() {
     let lengths = TRAINED.byte_lengths().unwrap();
     assert_eq!(lengths.len(), TRAINED.vocab());
     assert_eq!(lengths[TRAINED.separator() as usize], 0);
-    let mut bytes: Vec<_> = (0..TRAINED.vocab() as u32)
-        .filter_map(|id| TRAINED.token_bytes(id).filter(|b| b.len() == 1))
-        .collect();
+    let mut bytes: Vec<_> = (0..TRAINED.vocab() as u32).filter_map(|id| TRAINED.token_bytes(id).filter(|b| b.len() == 1)).collect();
     bytes.sort_unstable();
-    assert!(
-        bytes.into_iter().flatten().copied().eq(0..=255),
-        "every byte has its own token"
-    );
+    assert!(bytes.into_iter().flatten().copied().eq(0..=255), "every byte has its own token");
     assert_eq!(TRAINED.token_bytes(TRAINED.vocab() as u32), None);
 }
 
 #[test]
 fn a_saved_file_is_the_same_tokenizer() {
     let folder = Folder::new();
-    let loaded =
-        Tokenizer::load(&folder.file("tokenizer.json", TRAINED.json()), SEPARATOR).unwrap();
+    let loaded = Tokenizer::load(&folder.file("tokenizer.json", TRAINED.json()), SEPARATOR).unwrap();
     let text = words(9, 300);
     assert_eq!(loaded.json(), TRAINED.json());
-    assert_eq!(
-        loaded.encode(&text).unwrap(),
-        TRAINED.encode(&text).unwrap()
-    );
-    assert_eq!(
-        (loaded.vocab(), loaded.separator()),
-        (TRAINED.vocab(), TRAINED.separator())
-    );
+    assert_eq!(loaded.encode(&text).unwrap(), TRAINED.encode(&text).unwrap());
+    assert_eq!((loaded.vocab(), loaded.separator()), (TRAINED.vocab(), TRAINED.separator()));
 }
 
 #[test]
@@ -128,10 +96,7 @@ fn cutting_and_padding_of_a_file_are_not_obeyed() {
     });
     let tokenizer = Tokenizer::from_json(obedient, SEPARATOR, "x").unwrap();
     let text = words(9, 30);
-    assert_eq!(
-        tokenizer.encode(&text).unwrap(),
-        TRAINED.encode(&text).unwrap()
-    );
+    assert_eq!(tokenizer.encode(&text).unwrap(), TRAINED.encode(&text).unwrap());
 }
 
 #[test]
@@ -143,22 +108,11 @@ fn a_tokenizer_of_words_has_no_byte_lengths() {
         "pre_tokenizer": { "type": "Whitespace" },
         "model": { "type": "WordLevel", "vocab": { "[UNK]": 0, "we": 1, "the": 2, "people": 3, "</s>": 7 }, "unk_token": "[UNK]" }
     });
-    let tokenizer =
-        Tokenizer::from_json(file.to_string().into_bytes(), "</s>", "words.json").unwrap();
-    assert_eq!(
-        (tokenizer.vocab(), tokenizer.separator()),
-        (8, 7),
-        "the vocabulary is the largest id + 1"
-    );
-    assert_eq!(
-        tokenizer.encode("we the lovely people").unwrap(),
-        [1, 2, 0, 3]
-    );
+    let tokenizer = Tokenizer::from_json(file.to_string().into_bytes(), "</s>", "words.json").unwrap();
+    assert_eq!((tokenizer.vocab(), tokenizer.separator()), (8, 7), "the vocabulary is the largest id + 1");
+    assert_eq!(tokenizer.encode("we the lovely people").unwrap(), [1, 2, 0, 3]);
     assert_eq!(tokenizer.decode(&[1, 2, 7, 3]).unwrap(), "we the people");
-    assert_eq!(
-        (tokenizer.byte_lengths(), tokenizer.token_bytes(1)),
-        (None, None)
-    );
+    assert_eq!((tokenizer.byte_lengths(), tokenizer.token_bytes(1)), (None, None));
 }
 
 #[test]
@@ -166,44 +120,21 @@ fn unusable_files_are_refused() {
     let folder = Folder::new();
     let missing = folder.path().join("missing.json");
     let says = message(Tokenizer::load(&missing, SEPARATOR));
-    assert!(
-        says.starts_with(&format!("Cannot use the tokenizer {}: ", missing.display())),
-        "{says}"
-    );
+    assert!(says.starts_with(&format!("Cannot use the tokenizer {}: ", missing.display())), "{says}");
     assert!(says.ends_with("; check the path"), "{says}");
-    let says = message(Tokenizer::load(
-        &folder.file("x.json", "{\"a\": 1}"),
-        SEPARATOR,
-    ));
-    assert!(
-        says.ends_with("; wanted a tokenizer.json of the Hugging Face tokenizers library"),
-        "{says}"
-    );
-    let says = message(Tokenizer::from_json(
-        TRAINED.json().to_vec(),
-        "</s>",
-        "t.json",
-    ));
-    let want =
-        "it has no token </s>; set data.separator to one of its special tokens (<|endoftext|>)";
+    let says = message(Tokenizer::load(&folder.file("x.json", "{\"a\": 1}"), SEPARATOR));
+    assert!(says.ends_with("; wanted a tokenizer.json of the Hugging Face tokenizers library"), "{says}");
+    let says = message(Tokenizer::from_json(TRAINED.json().to_vec(), "</s>", "t.json"));
+    let want = "it has no token </s>; set data.separator to one of its special tokens (<|endoftext|>)";
     assert_eq!(says, format!("Cannot use the tokenizer t.json: {want}"));
     let huge = changed(|file| file["model"]["vocab"]["huge"] = json!(4_000_000_000u32));
     let says = message(Tokenizer::from_json(huge, SEPARATOR, "t.json"));
-    assert_eq!(
-        says,
-        "Cannot use the tokenizer t.json: it has a token with id 4000000000, wanted less than 16777216"
-    );
+    assert_eq!(says, "Cannot use the tokenizer t.json: it has a token with id 4000000000, wanted less than 16777216");
     let says = message(TRAINED.require_vocab(200));
-    assert_eq!(
-        says,
-        "Cannot use the plan: the tokenizer has 307 tokens, the model's vocabulary only 200 (model.vocab)"
-    );
+    assert_eq!(says, "Cannot use the plan: the tokenizer has 307 tokens, the model's vocabulary only 200 (model.vocab)");
     assert!(TRAINED.require_vocab(307).is_ok());
     let says = message(TRAINED.decode(&[1, 307]));
-    assert_eq!(
-        says,
-        "Cannot decode token 307: the tokenizer has 307 tokens"
-    );
+    assert_eq!(says, "Cannot decode token 307: the tokenizer has 307 tokens");
 }
 
 #[test]
@@ -215,16 +146,10 @@ fn long_calls_can_be_cancelled_and_report_progress() {
         cancel.store(fraction > 0.3, Ordering::Relaxed);
     };
     let watch = Watch::new(&progress, &cancel);
-    assert!(matches!(
-        Tokenizer::train(&[&text], 400, SEPARATOR, &watch),
-        Err(Error::Cancelled)
-    ));
+    assert!(matches!(Tokenizer::train(&[&text], 400, SEPARATOR, &watch), Err(Error::Cancelled)));
     cancel.store(true, Ordering::Relaxed);
     let watch = Watch::new(&|_| (), &cancel);
-    assert!(matches!(
-        TRAINED.encode_all(&[&text], &watch),
-        Err(Error::Cancelled)
-    ));
+    assert!(matches!(TRAINED.encode_all(&[&text], &watch), Err(Error::Cancelled)));
 }
 
 proptest! {

@@ -57,86 +57,31 @@ pub const OLMOE: Micro = Micro {
     seq_len: 7,
 };
 
-pub const QWEN3: Micro = Micro {
-    qk_norm: "head",
-    clamp: None,
-    renormalize: true,
-    heads: 4,
-    kv_heads: 2,
-    ..OLMOE
-};
+pub const QWEN3: Micro = Micro { qk_norm: "head", clamp: None, renormalize: true, heads: 4, kv_heads: 2, ..OLMOE };
 
-pub const VANILLA: Micro = Micro {
-    qk_norm: "head",
-    clamp: None,
-    score: "top-k-then-softmax",
-    counts: "argmax",
-    tied_head: true,
-    slices: "split",
-    ..OLMOE
-};
+pub const VANILLA: Micro =
+    Micro { qk_norm: "head", clamp: None, score: "top-k-then-softmax", counts: "argmax", tied_head: true, slices: "split", ..OLMOE };
 
 impl Micro {
     /// The plan as JSON, so that a test may break it. Expert groups of `group_size`, everything else per site.
     pub fn json(&self) -> Value {
         let (d, p, f) = (8, 4, 6);
         let m = self.optimizer;
-        let bank = |id: String,
-                    kind: &str,
-                    shape: Value,
-                    options: Value,
-                    optimizer: &str,
-                    uses: usize,
-                    divisor: f64| {
-            json!({"id": id, "kind": kind, "shape": shape, "options": options, "optimizer": optimizer, "lrDivisor": divisor, "uses": uses, "initGain": 1.0})
-        };
+        let bank = |id: String, kind: &str, shape: Value, options: Value, optimizer: &str, uses: usize, divisor: f64| json!({"id": id, "kind": kind, "shape": shape, "options": options, "optimizer": optimizer, "lrDivisor": divisor, "uses": uses, "initGain": 1.0});
         let head = if self.tied_head { "embedding" } else { "head" };
         let mut banks = vec![
-            bank(
-                "embedding".into(),
-                "embedding",
-                json!({"V": VOCAB, "D": d}),
-                json!({}),
-                "adamw",
-                1 + usize::from(self.tied_head),
-                1.0,
-            ),
-            bank(
-                "final_norm".into(),
-                "norm",
-                json!({"D": d}),
-                json!({"eps": 1e-5}),
-                "adamw",
-                1,
-                1.0,
-            ),
+            bank("embedding".into(), "embedding", json!({"V": VOCAB, "D": d}), json!({}), "adamw", 1 + usize::from(self.tied_head), 1.0),
+            bank("final_norm".into(), "norm", json!({"D": d}), json!({"eps": 1e-5}), "adamw", 1, 1.0),
         ];
         if !self.tied_head {
-            banks.push(bank(
-                "head".into(),
-                "head",
-                json!({"V": VOCAB, "D": d}),
-                json!({}),
-                "adamw",
-                1,
-                1.0,
-            ));
+            banks.push(bank("head".into(), "head", json!({"V": VOCAB, "D": d}), json!({}), "adamw", 1, 1.0));
         }
         let mut sites = Vec::new();
         for i in 0..self.layers {
             let attention = json!({"qkNorm": self.qk_norm, "clamp": self.clamp, "ropeTheta": 10000.0, "eps": 1e-5});
-            let router =
-                json!({"topK": self.top_k, "score": self.score, "renormalize": self.renormalize});
+            let router = json!({"topK": self.top_k, "score": self.score, "renormalize": self.renormalize});
             let norm = || json!({"eps": 1e-5});
-            banks.push(bank(
-                format!("attention_norm.{i}"),
-                "norm",
-                json!({"D": d}),
-                norm(),
-                "adamw",
-                1,
-                1.0,
-            ));
+            banks.push(bank(format!("attention_norm.{i}"), "norm", json!({"D": d}), norm(), "adamw", 1, 1.0));
             banks.push(bank(
                 format!("attention.{i}"),
                 "attention",
@@ -146,24 +91,8 @@ impl Micro {
                 1,
                 1.0,
             ));
-            banks.push(bank(
-                format!("ffn_norm.{i}"),
-                "norm",
-                json!({"D": d}),
-                norm(),
-                "adamw",
-                1,
-                1.0,
-            ));
-            banks.push(bank(
-                format!("router.{i}"),
-                "router",
-                json!({"D": d, "E": self.experts}),
-                router,
-                "adamw",
-                1,
-                1.0,
-            ));
+            banks.push(bank(format!("ffn_norm.{i}"), "norm", json!({"D": d}), norm(), "adamw", 1, 1.0));
+            banks.push(bank(format!("router.{i}"), "router", json!({"D": d, "E": self.experts}), router, "adamw", 1, 1.0));
             let group = i / self.group_size;
             if i % self.group_size == 0 {
                 let uses = self.group_size.min(self.layers - i);
@@ -204,8 +133,7 @@ impl Micro {
     /// A model with its initial weights; gains are moved off 1 so that their gradients are tested away from it.
     pub fn model(&self, cpu: &Cpu) -> Model<Cpu> {
         let plan = self.plan();
-        let mut model =
-            Model::new(cpu, Layout::new(&plan).expect("checked"), plan.seed).expect("memory");
+        let mut model = Model::new(cpu, Layout::new(&plan).expect("checked"), plan.seed).expect("memory");
         let mut rng = rng(3);
         for (p, w) in model.layout.params.iter().zip(&mut model.weights) {
             if p.shape.len() == 1 {
@@ -218,9 +146,7 @@ impl Micro {
     /// Windows (batch, S+1) of random tokens.
     pub fn windows(&self, seed: u64, batch: usize) -> Vec<i32> {
         let mut rng = rng(seed);
-        (0..batch * (self.seq_len + 1))
-            .map(|_| (rng.next_u32() as usize % VOCAB) as i32)
-            .collect()
+        (0..batch * (self.seq_len + 1)).map(|_| (rng.next_u32() as usize % VOCAB) as i32).collect()
     }
 }
 

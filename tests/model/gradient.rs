@@ -24,46 +24,21 @@ impl Objective {
     fn new(micro: &Micro) -> (Objective, Model<Cpu>) {
         let cpu = Cpu::new(1).expect("threads");
         let model = micro.model(&cpu);
-        let mut workspace = Workspace::new(
-            &cpu,
-            &model.layout,
-            micro.batch,
-            micro.seq_len,
-            true,
-            micro.recompute,
-        )
-        .expect("memory");
-        let targets = workspace
-            .load(&cpu, &model.layout, &micro.windows(11, micro.batch), false)
-            .expect("tokens");
+        let mut workspace = Workspace::new(&cpu, &model.layout, micro.batch, micro.seq_len, true, micro.recompute).expect("memory");
+        let targets = workspace.load(&cpu, &model.layout, &micro.windows(11, micro.batch), false).expect("tokens");
         let counts = micro.plan().losses.balance.counts.into();
         let step = MicroStep::new(targets, 1, model.layout.sites.len(), BALANCE, counts, Z);
-        (
-            Objective {
-                cpu,
-                workspace,
-                step,
-                counts,
-                top1: Vec::new(),
-            },
-            model,
-        )
+        (Objective { cpu, workspace, step, counts, top1: Vec::new() }, model)
     }
 
     fn loss(&mut self, model: &Model<Cpu>) -> f64 {
-        let mut stats =
-            unwatched(|w| self.workspace.forward(&self.cpu, model, w)).expect("forward");
+        let mut stats = unwatched(|w| self.workspace.forward(&self.cpu, model, w)).expect("forward");
         for (site, top1) in stats.iter_mut().zip(&self.top1) {
             site.top1_per_expert.clone_from(top1);
         }
         let losses = self.workspace.losses(&self.cpu, model).expect("losses");
         let lm = losses.iter().map(|&l| f64::from(l)).sum::<f64>() / losses.len() as f64;
-        let m = RouterMetrics::new(
-            &model.layout,
-            &stats,
-            &self.workspace.expert_ids,
-            self.counts,
-        );
+        let m = RouterMetrics::new(&model.layout, &stats, &self.workspace.expert_ids, self.counts);
         lm + BALANCE * m.balance + Z * m.z
     }
 
@@ -71,11 +46,7 @@ impl Objective {
         let mut grads = model.zeros_like(&self.cpu).expect("memory");
         let stats = unwatched(|w| self.workspace.forward(&self.cpu, model, w)).expect("forward");
         self.top1 = stats.into_iter().map(|s| s.top1_per_expert).collect();
-        unwatched(|w| {
-            self.workspace
-                .backward(&self.cpu, model, &mut grads, &self.step, w)
-        })
-        .expect("backward");
+        unwatched(|w| self.workspace.backward(&self.cpu, model, &mut grads, &self.step, w)).expect("backward");
         grads
     }
 }
@@ -88,32 +59,18 @@ fn check(micro: Micro) {
 }
 
 fn check_with(micro: Micro, largest_step: f64, bound: f64) {
-    let micro = Micro {
-        top_k: micro.experts,
-        ..micro
-    };
+    let micro = Micro { top_k: micro.experts, ..micro };
     let (mut objective, mut model) = Objective::new(&micro);
     let grads = objective.gradient(&model);
     let mut rng = rng(5);
     for (i, grad) in grads.iter().enumerate() {
         let name = model.layout.params[i].name.clone();
-        let norm = grad
-            .iter()
-            .map(|&g| f64::from(g).powi(2))
-            .sum::<f64>()
-            .sqrt();
+        let norm = grad.iter().map(|&g| f64::from(g).powi(2)).sum::<f64>().sqrt();
         assert!(norm > 1e-6, "{name} has no gradient");
         let along: Vec<f64> = grad.iter().map(|&g| f64::from(g) / norm).collect();
-        let random: Vec<f64> = grad
-            .iter()
-            .map(|_| f64::from(centered(&mut rng)) / (grad.len() as f64).sqrt())
-            .collect();
+        let random: Vec<f64> = grad.iter().map(|_| f64::from(centered(&mut rng)) / (grad.len() as f64).sqrt()).collect();
         for (what, direction) in [("gradient", along), ("random", random)] {
-            let want: f64 = grad
-                .iter()
-                .zip(&direction)
-                .map(|(&g, v)| f64::from(g) * v)
-                .sum();
+            let want: f64 = grad.iter().zip(&direction).map(|(&g, v)| f64::from(g) * v).sum();
             let eps = (4e-3 / want.abs()).clamp(1e-3, largest_step);
             let start = model.weights[i].clone();
             let mut at = |sign: f64| {
@@ -127,10 +84,7 @@ fn check_with(micro: Micro, largest_step: f64, bound: f64) {
             let got = (4.0 * difference(0.5) - difference(1.0)) / 3.0;
             model.weights[i] = start;
             let bound = bound * (want.abs() + norm / (grad.len() as f64).sqrt()) + 2e-4;
-            assert!(
-                (got - want).abs() <= bound,
-                "{name} along {what}: differences give {got}, the gradient {want} (bound {bound})"
-            );
+            assert!((got - want).abs() <= bound, "{name} along {what}: differences give {got}, the gradient {want} (bound {bound})");
         }
     }
 }
@@ -143,14 +97,7 @@ fn olmoe() {
 #[test]
 fn olmoe_where_the_clamp_cuts() {
     // Elements that cross the limit within a difference make the loss bend: shorter steps, and more room for their rounding.
-    check_with(
-        Micro {
-            clamp: Some(1.1),
-            ..OLMOE
-        },
-        3e-3,
-        3e-2,
-    );
+    check_with(Micro { clamp: Some(1.1), ..OLMOE }, 3e-3, 3e-2);
 }
 
 #[test]
@@ -165,33 +112,17 @@ fn vanilla_with_a_tied_head_and_argmax_balance() {
 
 #[test]
 fn one_expert() {
-    check(Micro {
-        experts: 1,
-        top_k: 1,
-        ..OLMOE
-    });
+    check(Micro { experts: 1, top_k: 1, ..OLMOE });
 }
 
 #[test]
 fn no_qk_norm() {
-    check(Micro {
-        qk_norm: "none",
-        seq_len: 2,
-        batch: 5,
-        ..OLMOE
-    });
+    check(Micro { qk_norm: "none", seq_len: 2, batch: 5, ..OLMOE });
 }
 
 #[test]
 fn chosen_experts_alone_get_gradients() {
-    let micro = Micro {
-        experts: 16,
-        top_k: 1,
-        batch: 1,
-        seq_len: 3,
-        group_size: 1,
-        ..OLMOE
-    };
+    let micro = Micro { experts: 16, top_k: 1, batch: 1, seq_len: 3, group_size: 1, ..OLMOE };
     let (mut objective, model) = Objective::new(&micro);
     let grads = objective.gradient(&model);
     let ids = objective.workspace.expert_ids.clone();
@@ -200,11 +131,7 @@ fn chosen_experts_alone_get_gradients() {
         let size = gate_up.len() / micro.experts;
         for e in 0..micro.experts {
             let is_zero = gate_up[e * size..(e + 1) * size].iter().all(|&g| g == 0.0);
-            assert_eq!(
-                is_zero,
-                !chosen.contains(&(e as i32)),
-                "site {site}, expert {e}, chosen {chosen:?}"
-            );
+            assert_eq!(is_zero, !chosen.contains(&(e as i32)), "site {site}, expert {e}, chosen {chosen:?}");
         }
     }
 }

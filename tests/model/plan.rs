@@ -8,25 +8,17 @@ use crate::common::*;
 fn error(change: impl FnOnce(&mut Value)) -> String {
     let mut plan = OLMOE.json();
     change(&mut plan);
-    Plan::parse(&plan.to_string())
-        .expect_err("the plan is broken")
-        .to_string()
+    Plan::parse(&plan.to_string()).expect_err("the plan is broken").to_string()
 }
 
 fn bank<'a>(plan: &'a mut Value, id: &str) -> &'a mut Value {
-    plan["banks"]
-        .as_array_mut()
-        .and_then(|banks| banks.iter_mut().find(|b| b["id"] == id))
-        .expect("bank")
+    plan["banks"].as_array_mut().and_then(|banks| banks.iter_mut().find(|b| b["id"] == id)).expect("bank")
 }
 
 #[test]
 fn a_plan_survives_its_json() {
     let plan = OLMOE.plan();
-    assert_eq!(
-        Plan::parse(&plan.to_json().expect("json")).expect("valid"),
-        plan
-    );
+    assert_eq!(Plan::parse(&plan.to_json().expect("json")).expect("valid"), plan);
 }
 
 #[test]
@@ -35,60 +27,21 @@ fn every_fault_is_named_by_its_path() {
     let cases: [(Change, &str); 14] = [
         (|p| p["format"] = json!(2), "(format)"),
         (|p| p["train"]["colour"] = json!(1), "(train.colour)"),
-        (
-            |p| drop(p["train"].as_object_mut().and_then(|t| t.remove("batch"))),
-            "missing field `batch`",
-        ),
-        (
-            |p| p["train"]["seqLen"] = json!(65),
-            "wanted at most model.maxSeqLen = 64 (train.seqLen)",
-        ),
-        (
-            |p| bank(p, "router.1")["options"]["topK"] = json!(5),
-            "wanted at most the number of experts, 4 (banks[11].options.topK)",
-        ),
-        (
-            |p| bank(p, "router.1")["shape"]["E"] = json!(5),
-            "routes to 5 experts, bank \"experts.0\" has 4 (sites[1].router)",
-        ),
-        (
-            |p| bank(p, "router.1")["options"]["colour"] = json!(5),
-            "(router.1.options.colour)",
-        ),
-        (
-            |p| bank(p, "attention.0")["shape"]["P"] = json!(3),
-            "wanted an even number (rotary embedding) (banks[4].shape.P)",
-        ),
-        (
-            |p| bank(p, "attention.0")["shape"]["Hkv"] = json!(3),
-            "wanted a divisor of H = 2 (banks[4].shape.Hkv)",
-        ),
-        (
-            |p| bank(p, "experts.0")["uses"] = json!(3),
-            "the sites use \"experts.0\" 2 times",
-        ),
-        (
-            |p| bank(p, "experts.0")["lrDivisor"] = json!(0.0),
-            "wanted a positive number (banks[7].lrDivisor)",
-        ),
-        (
-            |p| bank(p, "experts.0")["shape"] = json!({"E": 4, "D": 8}),
-            "(banks[7].shape)",
-        ),
-        (
-            |p| p["sites"][2]["experts"] = json!("norm.9"),
-            "no bank is called \"norm.9\" (sites[2].experts)",
-        ),
-        (
-            |p| p["sites"][2]["experts"] = json!("router.2"),
-            "wanted Experts (sites[2].experts)",
-        ),
+        (|p| drop(p["train"].as_object_mut().and_then(|t| t.remove("batch"))), "missing field `batch`"),
+        (|p| p["train"]["seqLen"] = json!(65), "wanted at most model.maxSeqLen = 64 (train.seqLen)"),
+        (|p| bank(p, "router.1")["options"]["topK"] = json!(5), "wanted at most the number of experts, 4 (banks[11].options.topK)"),
+        (|p| bank(p, "router.1")["shape"]["E"] = json!(5), "routes to 5 experts, bank \"experts.0\" has 4 (sites[1].router)"),
+        (|p| bank(p, "router.1")["options"]["colour"] = json!(5), "(router.1.options.colour)"),
+        (|p| bank(p, "attention.0")["shape"]["P"] = json!(3), "wanted an even number (rotary embedding) (banks[4].shape.P)"),
+        (|p| bank(p, "attention.0")["shape"]["Hkv"] = json!(3), "wanted a divisor of H = 2 (banks[4].shape.Hkv)"),
+        (|p| bank(p, "experts.0")["uses"] = json!(3), "the sites use \"experts.0\" 2 times"),
+        (|p| bank(p, "experts.0")["lrDivisor"] = json!(0.0), "wanted a positive number (banks[7].lrDivisor)"),
+        (|p| bank(p, "experts.0")["shape"] = json!({"E": 4, "D": 8}), "(banks[7].shape)"),
+        (|p| p["sites"][2]["experts"] = json!("norm.9"), "no bank is called \"norm.9\" (sites[2].experts)"),
+        (|p| p["sites"][2]["experts"] = json!("router.2"), "wanted Experts (sites[2].experts)"),
     ];
     for (change, wanted) in cases {
         let got = error(change);
-        assert!(
-            got.starts_with("Cannot use the plan: ") && got.contains(wanted),
-            "got {got:?}, wanted {wanted:?}"
-        );
+        assert!(got.starts_with("Cannot use the plan: ") && got.contains(wanted), "got {got:?}, wanted {wanted:?}");
     }
 }

@@ -26,27 +26,12 @@ fn cases() -> Vec<Attention> {
         (1, 600, 2, 1, 16),
     ]
     .map(|(batch, seq, heads, kv_heads, head_dim)| {
-        let dims = AttentionDims {
-            batch,
-            seq,
-            heads,
-            kv_heads,
-            head_dim,
-        };
-        let (n, kv) = (
-            batch * seq * heads * head_dim,
-            batch * seq * kv_heads * head_dim,
-        );
+        let dims = AttentionDims { batch, seq, heads, kv_heads, head_dim };
+        let (n, kv) = (batch * seq * heads * head_dim, batch * seq * kv_heads * head_dim);
         // scores of a few units: neither flat nor one-hot rows
         let mut grown = |n| rng.values(n).iter().map(|v| 2.0 * v).collect::<Vec<f32>>();
         let (q, k) = (grown(n), grown(kv));
-        Attention {
-            dims,
-            q,
-            k,
-            v: rng.values(kv),
-            d_out: rng.values(n),
-        }
+        Attention { dims, q, k, v: rng.values(kv), d_out: rng.values(n) }
     })
     .to_vec()
 }
@@ -61,13 +46,7 @@ struct Reference {
 
 /// Forward and backward, row by row.
 fn reference(dims: AttentionDims, q: &[f64], k: &[f64], v: &[f64], d_out: &[f32]) -> Reference {
-    let AttentionDims {
-        batch,
-        seq,
-        heads,
-        kv_heads,
-        head_dim: p,
-    } = dims;
+    let AttentionDims { batch, seq, heads, kv_heads, head_dim: p } = dims;
     let scale = 1.0 / (p as f64).sqrt();
     let mut r = Reference {
         out: vec![0.0; q.len()],
@@ -76,16 +55,12 @@ fn reference(dims: AttentionDims, q: &[f64], k: &[f64], v: &[f64], d_out: &[f32]
         d_k: vec![0.0; k.len()],
         d_v: vec![0.0; v.len()],
     };
-    for (b, head, s) in
-        (0..batch).flat_map(|b| (0..heads).flat_map(move |h| (0..seq).map(move |s| (b, h, s))))
-    {
+    for (b, head, s) in (0..batch).flat_map(|b| (0..heads).flat_map(move |h| (0..seq).map(move |s| (b, h, s)))) {
         let kv_head = head / (heads / kv_heads);
         let query = ((b * seq + s) * heads + head) * p;
         let key = |j: usize| ((b * seq + j) * kv_heads + kv_head) * p;
         let inner = |x: &[f64], y: &[f64]| x.iter().zip(y).map(|(x, y)| x * y).sum::<f64>();
-        let scores: Vec<f64> = (0..=s)
-            .map(|j| scale * inner(&q[query..][..p], &k[key(j)..][..p]))
-            .collect();
+        let scores: Vec<f64> = (0..=s).map(|j| scale * inner(&q[query..][..p], &k[key(j)..][..p])).collect();
         let max = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let lse = max + scores.iter().map(|x| (x - max).exp()).sum::<f64>().ln();
         let prob: Vec<f64> = scores.iter().map(|x| (x - lse).exp()).collect();
@@ -116,36 +91,13 @@ impl Case for Attention {
         let [mut y, mut d_q] = [(); 2].map(|()| Floats::new(b, &vec![5.0; self.q.len()]));
         let [mut d_k, mut d_v] = [(); 2].map(|()| Floats::new(b, &vec![5.0; self.k.len()]));
         let mut lse = Floats::new(b, &vec![5.0; dims.batch * dims.heads * dims.seq]);
-        b.attention_forward(&mut y.buf, &mut lse.buf, &q.buf, &k.buf, &v.buf, dims)
-            .unwrap();
-        b.attention_backward(
-            &mut d_q.buf,
-            &mut d_k.buf,
-            &mut d_v.buf,
-            &y.buf,
-            &lse.buf,
-            &q.buf,
-            &k.buf,
-            &v.buf,
-            &d_out.buf,
-            dims,
-        )
-        .unwrap();
+        b.attention_forward(&mut y.buf, &mut lse.buf, &q.buf, &k.buf, &v.buf, dims).unwrap();
+        b.attention_backward(&mut d_q.buf, &mut d_k.buf, &mut d_v.buf, &y.buf, &lse.buf, &q.buf, &k.buf, &v.buf, &d_out.buf, dims).unwrap();
         let names = ["out", "lse", "d_q", "d_k", "d_v"];
-        names
-            .into_iter()
-            .zip([y, lse, d_q, d_k, d_v])
-            .map(|(name, x)| out(name, x.read(b)))
-            .collect()
+        names.into_iter().zip([y, lse, d_q, d_k, d_v]).map(|(name, x)| out(name, x.read(b))).collect()
     }
     fn reference(&self) -> Vec<(Vec<f64>, Tolerance)> {
-        let r = reference(
-            self.dims,
-            &f64s(&self.q),
-            &f64s(&self.k),
-            &f64s(&self.v),
-            &self.d_out,
-        );
+        let r = reference(self.dims, &f64s(&self.q), &f64s(&self.k), &f64s(&self.v), &self.d_out);
         // a score of size 4 is off by 4 roundings, and so is its exponential; gradients sum up to S * H / Hkv such terms
         let terms = self.dims.seq * self.dims.heads / self.dims.kv_heads;
         vec![
@@ -168,37 +120,14 @@ fn attention() {
 
 #[test]
 fn gradients() {
-    for case in cases()
-        .into_iter()
-        .filter(|case| case.dims.seq <= 65 && !case.q.is_empty())
-    {
+    for case in cases().into_iter().filter(|case| case.dims.seq <= 65 && !case.q.is_empty()) {
         let outs = case.run(&cpus()[1]);
         let (q, k, v) = (f64s(&case.q), f64s(&case.k), f64s(&case.v));
-        let loss = |q: &[f64], k: &[f64], v: &[f64]| {
-            dot(&reference(case.dims, q, k, v, &case.d_out).out, &case.d_out)
-        };
+        let loss = |q: &[f64], k: &[f64], v: &[f64]| dot(&reference(case.dims, q, k, v, &case.d_out).out, &case.d_out);
         let (label, tolerance) = (case.label(), rounding(256)); // as for the values
-        check_gradient(
-            &format!("{label} q"),
-            &case.q,
-            &outs[2].values,
-            tolerance,
-            |q| loss(q, &k, &v),
-        );
-        check_gradient(
-            &format!("{label} k"),
-            &case.k,
-            &outs[3].values,
-            tolerance,
-            |k| loss(&q, k, &v),
-        );
-        check_gradient(
-            &format!("{label} v"),
-            &case.v,
-            &outs[4].values,
-            tolerance,
-            |v| loss(&q, &k, v),
-        );
+        check_gradient(&format!("{label} q"), &case.q, &outs[2].values, tolerance, |q| loss(q, &k, &v));
+        check_gradient(&format!("{label} k"), &case.k, &outs[3].values, tolerance, |k| loss(&q, k, &v));
+        check_gradient(&format!("{label} v"), &case.v, &outs[4].values, tolerance, |v| loss(&q, &k, v));
     }
 }
 
@@ -213,47 +142,19 @@ fn rows_of_the_softmax_sum_to_one() {
 
 #[test]
 fn large_scores_do_not_overflow() {
-    let dims = AttentionDims {
-        batch: 1,
-        seq: 3,
-        heads: 1,
-        kv_heads: 1,
-        head_dim: 1,
-    };
+    let dims = AttentionDims { batch: 1, seq: 3, heads: 1, kv_heads: 1, head_dim: 1 };
     // scores 0, then 0 and 1e4, then the same with 2e4: the last key takes all
-    let case = Attention {
-        dims,
-        q: vec![0.0, 100.0, 200.0],
-        k: vec![0.0, 100.0, -100.0],
-        v: vec![1.0, 2.0, 3.0],
-        d_out: vec![1.0; 3],
-    };
+    let case = Attention { dims, q: vec![0.0, 100.0, 200.0], k: vec![0.0, 100.0, -100.0], v: vec![1.0, 2.0, 3.0], d_out: vec![1.0; 3] };
     let outs = case.run(&cpus()[0]);
     within("out", &outs[0].values, &[1.0, 2.0, 2.0], EXACT).unwrap();
-    assert!(
-        outs.iter()
-            .all(|out| out.values.iter().all(|v| v.is_finite()))
-    );
+    assert!(outs.iter().all(|out| out.values.iter().all(|v| v.is_finite())));
 }
 
 #[test]
 fn a_cache_filled_in_parts_gives_the_rows_of_the_whole() {
     for case in cases().into_iter().filter(|case| case.dims.batch == 1) {
-        let AttentionDims {
-            seq,
-            heads,
-            kv_heads,
-            head_dim: p,
-            ..
-        } = case.dims;
-        let want = reference(
-            case.dims,
-            &f64s(&case.q),
-            &f64s(&case.k),
-            &f64s(&case.v),
-            &case.d_out,
-        )
-        .out;
+        let AttentionDims { seq, heads, kv_heads, head_dim: p, .. } = case.dims;
+        let want = reference(case.dims, &f64s(&case.q), &f64s(&case.k), &f64s(&case.v), &case.d_out).out;
         let mut bits = Vec::new();
         for b in cpus() {
             // capacity beyond the sequence; what is not yet written must not be read
@@ -263,25 +164,11 @@ fn a_cache_filled_in_parts_gives_the_rows_of_the_whole() {
             let mut start = 0;
             for take in [1, 1, 70, 5, 100, 1, 10_000] {
                 let s = take.min(seq - start);
-                let dims = AttentionDims {
-                    seq: s,
-                    ..case.dims
-                };
+                let dims = AttentionDims { seq: s, ..case.dims };
                 let q = Floats::new(b, &case.q[start * heads * p..][..s * heads * p]);
-                let [k, v] = [&case.k, &case.v]
-                    .map(|x| Floats::new(b, &x[start * kv_heads * p..][..s * kv_heads * p]));
+                let [k, v] = [&case.k, &case.v].map(|x| Floats::new(b, &x[start * kv_heads * p..][..s * kv_heads * p]));
                 let mut y = Floats::new(b, &vec![5.0; s * heads * p]);
-                b.attention_cached(
-                    &mut y.buf,
-                    &mut k_cache.buf,
-                    &mut v_cache.buf,
-                    &q.buf,
-                    &k.buf,
-                    &v.buf,
-                    start,
-                    dims,
-                )
-                .unwrap();
+                b.attention_cached(&mut y.buf, &mut k_cache.buf, &mut v_cache.buf, &q.buf, &k.buf, &v.buf, start, dims).unwrap();
                 rows.extend(y.read(b));
                 start += s;
             }
@@ -290,10 +177,6 @@ fn a_cache_filled_in_parts_gives_the_rows_of_the_whole() {
             assert_eq!(v_cache.read(b)[..case.v.len()], case.v);
             bits.push(rows.iter().map(|v| v.to_bits()).collect::<Vec<u32>>());
         }
-        assert!(
-            bits.iter().all(|b| *b == bits[0]),
-            "{}: bits differ between thread counts",
-            case.label()
-        );
+        assert!(bits.iter().all(|b| *b == bits[0]), "{}: bits differ between thread counts", case.label());
     }
 }

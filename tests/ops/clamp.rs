@@ -13,26 +13,10 @@ struct Clamp {
 
 fn cases() -> Vec<Clamp> {
     let mut rng = Rng(5);
-    let mut cases = [0, 1, 17, 16_400]
-        .map(|n| Clamp {
-            x: rng.values(n),
-            d: rng.values(n),
-        })
-        .to_vec();
+    let mut cases = [0, 1, 17, 16_400].map(|n| Clamp { x: rng.values(n), d: rng.values(n) }).to_vec();
     // the limits themselves stay and pass their gradient; infinities are clamped
-    let edge = vec![
-        LIMIT,
-        -LIMIT,
-        LIMIT + 1e-6,
-        -LIMIT - 1e-6,
-        f32::INFINITY,
-        f32::NEG_INFINITY,
-        0.0,
-    ];
-    cases.push(Clamp {
-        d: rng.values(edge.len()),
-        x: edge,
-    });
+    let edge = vec![LIMIT, -LIMIT, LIMIT + 1e-6, -LIMIT - 1e-6, f32::INFINITY, f32::NEG_INFINITY, 0.0];
+    cases.push(Clamp { d: rng.values(edge.len()), x: edge });
     cases
 }
 
@@ -49,17 +33,8 @@ impl Case for Clamp {
     }
     fn reference(&self) -> Vec<(Vec<f64>, Tolerance)> {
         let limit = LIMIT as f64;
-        let x = self
-            .x
-            .iter()
-            .map(|&v| (v as f64).clamp(-limit, limit))
-            .collect();
-        let d = self
-            .x
-            .iter()
-            .zip(&self.d)
-            .map(|(x, &d)| if x.abs() > LIMIT { 0.0 } else { d as f64 })
-            .collect();
+        let x = self.x.iter().map(|&v| (v as f64).clamp(-limit, limit)).collect();
+        let d = self.x.iter().zip(&self.d).map(|(x, &d)| if x.abs() > LIMIT { 0.0 } else { d as f64 }).collect();
         vec![(x, EXACT), (d, EXACT)]
     }
     fn inputs(&mut self) -> Vec<&mut Vec<f32>> {

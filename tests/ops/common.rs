@@ -22,11 +22,7 @@ impl Rng {
     /// Uniform in [-1, 1), or a zero now and then.
     pub fn value(&mut self) -> f32 {
         let bits = self.next();
-        if bits & 31 == 0 {
-            0.0
-        } else {
-            (bits >> 40) as f32 / (1u64 << 23) as f32 - 1.0
-        }
+        if bits & 31 == 0 { 0.0 } else { (bits >> 40) as f32 / (1u64 << 23) as f32 - 1.0 }
     }
 
     pub fn values(&mut self, n: usize) -> Vec<f32> {
@@ -44,13 +40,7 @@ pub fn f64s(x: &[f32]) -> Vec<f64> {
 }
 
 /// Row-major (m, n) product `a b` with `a(i, l)` and `b(l, j)`.
-pub fn matmul(
-    m: usize,
-    n: usize,
-    k: usize,
-    a: impl Fn(usize, usize) -> f64,
-    b: impl Fn(usize, usize) -> f64,
-) -> Vec<f64> {
+pub fn matmul(m: usize, n: usize, k: usize, a: impl Fn(usize, usize) -> f64, b: impl Fn(usize, usize) -> f64) -> Vec<f64> {
     let mut out = vec![0.0; m * n];
     for i in 0..m {
         for l in 0..k {
@@ -82,10 +72,7 @@ impl<B: Backend> Floats<B> {
         all.resize(values.len() + GUARD, f32::from_bits(GUARD_BITS));
         let mut buf = b.zeros(all.len()).unwrap();
         b.upload(&mut buf, &all).unwrap();
-        Floats {
-            buf,
-            n: values.len(),
-        }
+        Floats { buf, n: values.len() }
     }
 
     /// A buffer made by `new` with `n` values and taken apart since.
@@ -98,10 +85,7 @@ impl<B: Backend> Floats<B> {
         let mut all = vec![0.0; self.n + GUARD];
         b.download(&mut all, &self.buf).unwrap();
         let guard = all.split_off(self.n);
-        assert!(
-            guard.iter().all(|v| v.to_bits() == GUARD_BITS),
-            "an op wrote behind its output"
-        );
+        assert!(guard.iter().all(|v| v.to_bits() == GUARD_BITS), "an op wrote behind its output");
         all
     }
 }
@@ -118,10 +102,7 @@ impl<B: Backend> Ints<B> {
         all.resize(values.len() + GUARD, GUARD_ID);
         let mut buf = b.zeros_i32(all.len()).unwrap();
         b.upload_i32(&mut buf, &all).unwrap();
-        Ints {
-            buf,
-            n: values.len(),
-        }
+        Ints { buf, n: values.len() }
     }
 
     /// A buffer made by `new` with `n` values and taken apart since.
@@ -134,10 +115,7 @@ impl<B: Backend> Ints<B> {
         let mut all = vec![0; self.n + GUARD];
         b.download_i32(&mut all, &self.buf).unwrap();
         let guard = all.split_off(self.n);
-        assert!(
-            guard.iter().all(|&v| v == GUARD_ID),
-            "an op wrote behind its output"
-        );
+        assert!(guard.iter().all(|&v| v == GUARD_ID), "an op wrote behind its output");
         all
     }
 }
@@ -151,8 +129,7 @@ pub fn make_plan<B: Backend>(b: &B, ids: &[i32], k: usize, e: usize) -> Dispatch
         row_of_slot: Ints::new(b, &junk[..ids.len()]).buf,
     };
     let ids_buf = Ints::new(b, ids);
-    b.dispatch_plan(&mut plan, &ids_buf.buf, ids.len() / k, k, e)
-        .unwrap();
+    b.dispatch_plan(&mut plan, &ids_buf.buf, ids.len() / k, k, e).unwrap();
     plan
 }
 
@@ -188,78 +165,41 @@ pub struct Tolerance {
     pub rtol: f64,
 }
 
-pub const EXACT: Tolerance = Tolerance {
-    atol: 0.0,
-    rtol: 0.0,
-};
+pub const EXACT: Tolerance = Tolerance { atol: 0.0, rtol: 0.0 };
 
 /// Rounding of a sum of `terms` numbers of size 1: partial sums wander up to sqrt(terms), and their `terms` roundings, each relative
 /// to that, add up like sqrt(terms) again. The margin covers a few operations more and the worst of 10^5 elements.
 pub fn rounding(terms: usize) -> Tolerance {
     let unit = f32::EPSILON as f64 / 2.0;
-    Tolerance {
-        atol: unit * (8 + terms) as f64,
-        rtol: 8.0 * unit,
-    }
+    Tolerance { atol: unit * (8 + terms) as f64, rtol: 8.0 * unit }
 }
 
 pub fn within(name: &str, got: &[f32], want: &[f64], tolerance: Tolerance) -> Result<(), String> {
     if got.len() != want.len() {
-        return Err(format!(
-            "{name}: got {} elements, want {}",
-            got.len(),
-            want.len()
-        ));
+        return Err(format!("{name}: got {} elements, want {}", got.len(), want.len()));
     }
-    let excess = |i: usize| {
-        (got[i] as f64 - want[i]).abs() - (tolerance.atol + tolerance.rtol * want[i].abs())
-    };
+    let excess = |i: usize| (got[i] as f64 - want[i]).abs() - (tolerance.atol + tolerance.rtol * want[i].abs());
     // written as "is within": NaN is not
-    let outside: Vec<usize> = (0..got.len())
-        .filter(|&i| !matches!(excess(i), x if x <= 0.0))
-        .collect();
+    let outside: Vec<usize> = (0..got.len()).filter(|&i| !matches!(excess(i), x if x <= 0.0)).collect();
     let rank = |&i: &usize| {
-        if excess(i).is_nan() {
-            f64::INFINITY
-        } else {
-            excess(i)
-        }
+        if excess(i).is_nan() { f64::INFINITY } else { excess(i) }
     };
-    match outside
-        .iter()
-        .copied()
-        .max_by(|a, b| rank(a).total_cmp(&rank(b)))
-    {
+    match outside.iter().copied().max_by(|a, b| rank(a).total_cmp(&rank(b))) {
         None => Ok(()),
         Some(i) => {
             let count = outside.len();
-            Err(format!(
-                "{name}[{i}]: got {}, want {} ({tolerance:?}; {count} of {} outside)",
-                got[i],
-                want[i],
-                got.len()
-            ))
+            Err(format!("{name}[{i}]: got {}, want {} ({tolerance:?}; {count} of {} outside)", got[i], want[i], got.len()))
         }
     }
 }
 
 /// Compares `got` with central differences of `loss` at up to 24 places of `x`. `loss` is f64, so the differences are good to about 1e-9.
-pub fn check_gradient(
-    name: &str,
-    x: &[f32],
-    got: &[f32],
-    tolerance: Tolerance,
-    loss: impl Fn(&[f64]) -> f64,
-) {
+pub fn check_gradient(name: &str, x: &[f32], got: &[f32], tolerance: Tolerance, loss: impl Fn(&[f64]) -> f64) {
     assert_eq!(x.len(), got.len(), "{name}");
     let mut x = f64s(x);
     let mut rng = Rng(17);
     for sample in 0..24.min(x.len()) {
-        let i = if x.len() <= 24 {
-            sample
-        } else {
-            rng.below(x.len())
-        };
+        let i = if x.len() <= 24 { sample } else { rng.below(x.len()) };
         let (h, at) = (1e-5, x[i]);
         x[i] = at + h;
         let up = loss(&x);
@@ -267,13 +207,7 @@ pub fn check_gradient(
         let down = loss(&x);
         x[i] = at;
         let want = [(up - down) / (2.0 * h)];
-        within(
-            &format!("gradient of {name} at {i}"),
-            &got[i..i + 1],
-            &want,
-            tolerance,
-        )
-        .unwrap();
+        within(&format!("gradient of {name} at {i}"), &got[i..i + 1], &want, tolerance).unwrap();
     }
 }
 
@@ -319,55 +253,31 @@ pub fn check<C: Case, B: Backend>(backends: &[B], cases: Vec<C>) {
         compare(&label, &first, &want).unwrap();
         for (i, b) in backends.iter().enumerate().skip(1) {
             for (a, b) in first.iter().zip(case.run(b)) {
-                let same = a
-                    .values
-                    .iter()
-                    .zip(&b.values)
-                    .all(|(a, b)| a.to_bits() == b.to_bits());
+                let same = a.values.iter().zip(&b.values).all(|(a, b)| a.to_bits() == b.to_bits());
                 assert!(same, "{label}: {} has other bits with backend {i}", a.name);
             }
         }
         let inputs = case.clone().inputs().len();
         for i in 0..inputs {
             let mut spoiled = case.clone();
-            let Some(slot) = spoiled
-                .inputs()
-                .into_iter()
-                .nth(i)
-                .and_then(|input| input.first_mut())
-            else {
+            let Some(slot) = spoiled.inputs().into_iter().nth(i).and_then(|input| input.first_mut()) else {
                 continue;
             };
             *slot = f32::NAN;
             let result = compare(&label, &spoiled.run(&backends[0]), &want);
-            assert!(
-                result.is_err(),
-                "{label}: NaN in input {i} does not show in any output"
-            );
+            assert!(result.is_err(), "{label}: NaN in input {i} does not show in any output");
         }
     }
 }
 
 fn compare(label: &str, got: &[Out], want: &[(Vec<f64>, Tolerance)]) -> Result<(), String> {
     assert_eq!(got.len(), want.len(), "{label}: outputs");
-    got.iter()
-        .zip(want)
-        .try_for_each(|(got, (want, tolerance))| {
-            within(
-                &format!("{label} {}", got.name),
-                &got.values,
-                want,
-                *tolerance,
-            )
-        })
+    got.iter().zip(want).try_for_each(|(got, (want, tolerance))| within(&format!("{label} {}", got.name), &got.values, want, *tolerance))
 }
 
 #[test]
 fn nan_is_never_within() {
-    let loose = Tolerance {
-        atol: f64::INFINITY,
-        rtol: 0.0,
-    };
+    let loose = Tolerance { atol: f64::INFINITY, rtol: 0.0 };
     assert!(within("x", &[f32::NAN], &[0.0], loose).is_err());
     assert!(within("x", &[0.0], &[f64::NAN], loose).is_err());
     assert!(within("x", &[1.0, 2.0], &[1.0], loose).is_err());

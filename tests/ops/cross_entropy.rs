@@ -17,36 +17,17 @@ struct CrossEntropy {
 
 fn case(rng: &mut Rng, t: usize, v: usize, d: usize) -> CrossEntropy {
     let mut targets: Vec<i32> = (0..t).map(|_| rng.below(v) as i32).collect();
-    targets
-        .iter_mut()
-        .skip(3)
-        .step_by(7)
-        .for_each(|target| *target = -1);
+    targets.iter_mut().skip(3).step_by(7).for_each(|target| *target = -1);
     if let [.., a, b] = &mut targets[..] {
         (*a, *b) = (0, v as i32 - 1);
     }
-    CrossEntropy {
-        v,
-        d,
-        h: rng.values(t * d),
-        w: rng.values(v * d),
-        targets,
-        before_w: rng.values(v * d),
-    }
+    CrossEntropy { v, d, h: rng.values(t * d), w: rng.values(v * d), targets, before_w: rng.values(v * d) }
 }
 
 fn cases() -> Vec<CrossEntropy> {
     let mut rng = Rng(16);
     // (T, V, D): empty, one word, odd sizes, two chunks of rows, groups of several blocks
-    let shapes = [
-        (0, 5, 3),
-        (1, 1, 1),
-        (5, 64, 8),
-        (300, 130, 17),
-        (257, 2048, 16),
-        (40, 1000, 128),
-        (33, 20_000, 8),
-    ];
+    let shapes = [(0, 5, 3), (1, 1, 1), (5, 64, 8), (300, 130, 17), (257, 2048, 16), (40, 1000, 128), (33, 20_000, 8)];
     let mut cases = shapes.map(|(t, v, d)| case(&mut rng, t, v, d)).to_vec();
     let mut none = case(&mut rng, 9, 70, 4);
     none.targets.fill(-1);
@@ -61,17 +42,10 @@ impl CrossEntropy {
         let mut prob = Vec::with_capacity(t * v);
         let mut losses = Vec::new();
         for (h, &target) in h.chunks_exact(d).zip(&self.targets) {
-            let logits: Vec<f64> = w
-                .chunks_exact(d)
-                .map(|w| h.iter().zip(w).map(|(h, w)| h * w).sum())
-                .collect();
+            let logits: Vec<f64> = w.chunks_exact(d).map(|w| h.iter().zip(w).map(|(h, w)| h * w).sum()).collect();
             let max = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
             let lse = max + logits.iter().map(|x| (x - max).exp()).sum::<f64>().ln();
-            losses.push(if target < 0 {
-                0.0
-            } else {
-                lse - logits[target as usize]
-            });
+            losses.push(if target < 0 { 0.0 } else { lse - logits[target as usize] });
             prob.extend(logits.iter().map(|x| (x - lse).exp()));
         }
         (prob, losses)
@@ -80,12 +54,7 @@ impl CrossEntropy {
 
 impl Case for CrossEntropy {
     fn label(&self) -> String {
-        format!(
-            "cross_entropy T={} V={} D={}",
-            self.targets.len(),
-            self.v,
-            self.d
-        )
+        format!("cross_entropy T={} V={} D={}", self.targets.len(), self.v, self.d)
     }
     fn run<B: Backend>(&self, b: &B) -> Vec<Out> {
         let (t, v, d) = (self.targets.len(), self.v, self.d);
@@ -93,27 +62,11 @@ impl Case for CrossEntropy {
         let targets = Ints::new(b, &self.targets);
         let [mut losses, mut again, mut d_h] = [t, t, t * d].map(|n| Floats::new(b, &vec![3.0; n]));
         let mut d_w = Floats::new(b, &self.before_w);
-        b.cross_entropy_forward(&mut losses.buf, &h.buf, &w.buf, &targets.buf, t, v, d)
+        b.cross_entropy_forward(&mut losses.buf, &h.buf, &w.buf, &targets.buf, t, v, d).unwrap();
+        b.cross_entropy_forward_backward(&mut again.buf, &mut d_h.buf, &mut d_w.buf, &h.buf, &w.buf, &targets.buf, GRAD_SCALE, t, v, d)
             .unwrap();
-        b.cross_entropy_forward_backward(
-            &mut again.buf,
-            &mut d_h.buf,
-            &mut d_w.buf,
-            &h.buf,
-            &w.buf,
-            &targets.buf,
-            GRAD_SCALE,
-            t,
-            v,
-            d,
-        )
-        .unwrap();
         let names = ["losses", "losses again", "d_h", "d_w"];
-        names
-            .into_iter()
-            .zip([losses, again, d_h, d_w])
-            .map(|(name, x)| out(name, x.read(b)))
-            .collect()
+        names.into_iter().zip([losses, again, d_h, d_w]).map(|(name, x)| out(name, x.read(b))).collect()
     }
     fn reference(&self) -> Vec<(Vec<f64>, Tolerance)> {
         let (t, v, d) = (self.targets.len(), self.v, self.d);
@@ -128,25 +81,14 @@ impl Case for CrossEntropy {
         }
         let d_h = matmul(t, d, v, |r, c| d_logits[r * v + c], |c, j| w[c * d + j]);
         let mut d_w = matmul(v, d, t, |c, r| d_logits[r * v + c], |r, j| h[r * d + j]);
-        d_w.iter_mut()
-            .zip(&self.before_w)
-            .for_each(|(x, &before)| *x += before as f64);
+        d_w.iter_mut().zip(&self.before_w).for_each(|(x, &before)| *x += before as f64);
         // logits of up to 10 units: their rounding is that of 10 numbers of size 1, and so is that of the losses;
         // gradients of a row have absolute sum 2, whatever V is, and d_w sums T of them
-        vec![
-            (losses.clone(), rounding(64)),
-            (losses, rounding(64)),
-            (d_h, rounding(64)),
-            (d_w, rounding(64 + t)),
-        ]
+        vec![(losses.clone(), rounding(64)), (losses, rounding(64)), (d_h, rounding(64)), (d_w, rounding(64 + t))]
     }
     fn inputs(&mut self) -> Vec<&mut Vec<f32>> {
         // without targets nothing depends on the inputs
-        if self.targets.iter().all(|&target| target < 0) {
-            Vec::new()
-        } else {
-            vec![&mut self.h, &mut self.w]
-        }
+        if self.targets.iter().all(|&target| target < 0) { Vec::new() } else { vec![&mut self.h, &mut self.w] }
     }
 }
 
@@ -157,33 +99,14 @@ fn cross_entropy() {
 
 #[test]
 fn gradients() {
-    for case in cases()
-        .into_iter()
-        .filter(|case| case.targets.len() * case.v < 50_000)
-    {
-        let case = CrossEntropy {
-            before_w: vec![0.0; case.w.len()],
-            ..case
-        };
+    for case in cases().into_iter().filter(|case| case.targets.len() * case.v < 50_000) {
+        let case = CrossEntropy { before_w: vec![0.0; case.w.len()], ..case };
         let outs = case.run(&cpus()[1]);
         let (h, w) = (f64s(&case.h), f64s(&case.w));
-        let loss =
-            |h: &[f64], w: &[f64]| GRAD_SCALE as f64 * case.forward(h, w).1.iter().sum::<f64>();
+        let loss = |h: &[f64], w: &[f64]| GRAD_SCALE as f64 * case.forward(h, w).1.iter().sum::<f64>();
         let (label, tolerance) = (case.label(), rounding(256)); // as for the values
-        check_gradient(
-            &format!("{label} h"),
-            &case.h,
-            &outs[2].values,
-            tolerance,
-            |h| loss(h, &w),
-        );
-        check_gradient(
-            &format!("{label} w"),
-            &case.w,
-            &outs[3].values,
-            tolerance,
-            |w| loss(&h, w),
-        );
+        check_gradient(&format!("{label} h"), &case.h, &outs[2].values, tolerance, |h| loss(h, &w));
+        check_gradient(&format!("{label} w"), &case.w, &outs[3].values, tolerance, |w| loss(&h, w));
     }
 }
 
@@ -209,11 +132,7 @@ fn a_vocabulary_that_shortens_the_chunks() {
 fn a_negative_target_costs_nothing() {
     let case = &cases()[7];
     let outs = case.run(&cpus()[2]);
-    assert!(
-        outs[..3]
-            .iter()
-            .all(|out| out.values.iter().all(|&v| v == 0.0))
-    );
+    assert!(outs[..3].iter().all(|out| out.values.iter().all(|&v| v == 0.0)));
     assert_eq!(outs[3].values, case.before_w);
 }
 
@@ -221,19 +140,6 @@ fn a_negative_target_costs_nothing() {
 fn refuses_a_target_outside_the_vocabulary() {
     let b = &cpus()[0];
     let mut losses = b.zeros(2).unwrap();
-    let error = b
-        .cross_entropy_forward(
-            &mut losses,
-            &vec![0.0; 2],
-            &vec![0.0; 4],
-            &vec![0, 4],
-            2,
-            4,
-            1,
-        )
-        .unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "Cannot score target 4 at position 1: ids must be below 4, or negative for none"
-    );
+    let error = b.cross_entropy_forward(&mut losses, &vec![0.0; 2], &vec![0.0; 4], &vec![0, 4], 2, 4, 1).unwrap_err();
+    assert_eq!(error.to_string(), "Cannot score target 4 at position 1: ids must be below 4, or negative for none");
 }

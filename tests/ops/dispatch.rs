@@ -42,52 +42,19 @@ fn cases() -> Vec<Dispatch> {
 
 impl Case for Dispatch {
     fn label(&self) -> String {
-        format!(
-            "dispatch T={} K={} E={} D={}",
-            self.t, self.k, self.e, self.d
-        )
+        format!("dispatch T={} K={} E={} D={}", self.t, self.k, self.e, self.d)
     }
     fn run<B: Backend>(&self, b: &B) -> Vec<Out> {
         let Dispatch { t, k, e, d, .. } = *self;
         let plan = make_plan(b, &self.ids, k, e);
         let mut permuted = Floats::new(b, &vec![4.0; t * k * d]);
-        b.permute(
-            &mut permuted.buf,
-            &Floats::new(b, &self.x).buf,
-            &plan,
-            t,
-            k,
-            d,
-        )
-        .unwrap();
+        b.permute(&mut permuted.buf, &Floats::new(b, &self.x).buf, &plan, t, k, d).unwrap();
         let mut combined = Floats::new(b, &self.before);
-        b.combine(
-            &mut combined.buf,
-            &Floats::new(b, &self.rows).buf,
-            &plan,
-            t,
-            k,
-            d,
-        )
-        .unwrap();
-        let parts = [
-            ("offsets", plan.offsets, e + 1),
-            ("slot_of_row", plan.slot_of_row, t * k),
-            ("row_of_slot", plan.row_of_slot, t * k),
-        ];
-        let mut outs = vec![
-            out("permute", permuted.read(b)),
-            out("combine", combined.read(b)),
-        ];
+        b.combine(&mut combined.buf, &Floats::new(b, &self.rows).buf, &plan, t, k, d).unwrap();
+        let parts = [("offsets", plan.offsets, e + 1), ("slot_of_row", plan.slot_of_row, t * k), ("row_of_slot", plan.row_of_slot, t * k)];
+        let mut outs = vec![out("permute", permuted.read(b)), out("combine", combined.read(b))];
         for (name, buf, n) in parts {
-            outs.push(out(
-                name,
-                Ints::<B>::wrap(buf, n)
-                    .read(b)
-                    .iter()
-                    .map(|&v| v as f32)
-                    .collect(),
-            ));
+            outs.push(out(name, Ints::<B>::wrap(buf, n).read(b).iter().map(|&v| v as f32).collect()));
         }
         outs
     }
@@ -103,17 +70,9 @@ impl Case for Dispatch {
                 combined[slot / k * d + j] += self.rows[row * d + j] as f64;
             }
         }
-        let offsets = (0..=e)
-            .map(|e| self.ids.iter().filter(|&&id| (id as usize) < e).count() as f64)
-            .collect();
+        let offsets = (0..=e).map(|e| self.ids.iter().filter(|&&id| (id as usize) < e).count() as f64).collect();
         let slots = slots.iter().map(|&slot| slot as f64).collect();
-        vec![
-            (permuted, EXACT),
-            (combined, rounding(k)),
-            (offsets, EXACT),
-            (slots, EXACT),
-            (rows, EXACT),
-        ]
+        vec![(permuted, EXACT), (combined, rounding(k)), (offsets, EXACT), (slots, EXACT), (rows, EXACT)]
     }
     fn inputs(&mut self) -> Vec<&mut Vec<f32>> {
         vec![&mut self.x, &mut self.rows]
@@ -134,8 +93,7 @@ fn permute_then_combine_is_k_times() {
         let x: Vec<f32> = case.x.iter().map(|v| (v * 256.0).round() / 256.0).collect();
         let plan = make_plan(b, &case.ids, k, e);
         let mut rows = Floats::new(b, &vec![0.0; t * k * d]);
-        b.permute(&mut rows.buf, &Floats::new(b, &x).buf, &plan, t, k, d)
-            .unwrap();
+        b.permute(&mut rows.buf, &Floats::new(b, &x).buf, &plan, t, k, d).unwrap();
         let mut y = Floats::new(b, &vec![0.0; t * d]);
         b.combine(&mut y.buf, &rows.buf, &plan, t, k, d).unwrap();
         let want: Vec<f64> = x.iter().map(|&v| k as f64 * v as f64).collect();
@@ -149,17 +107,8 @@ fn the_two_maps_are_inverse() {
     for case in cases() {
         let n = case.t * case.k;
         let plan = make_plan(b, &case.ids, case.k, case.e);
-        let [slots, rows] =
-            [plan.slot_of_row, plan.row_of_slot].map(|buf| Ints::wrap(buf, n).read(b));
-        assert!(
-            (0..n).all(|slot| slots[rows[slot] as usize] as usize == slot),
-            "{}",
-            case.label()
-        );
-        assert!(
-            (0..n).all(|row| rows[slots[row] as usize] as usize == row),
-            "{}",
-            case.label()
-        );
+        let [slots, rows] = [plan.slot_of_row, plan.row_of_slot].map(|buf| Ints::wrap(buf, n).read(b));
+        assert!((0..n).all(|slot| slots[rows[slot] as usize] as usize == slot), "{}", case.label());
+        assert!((0..n).all(|row| rows[slots[row] as usize] as usize == row), "{}", case.label());
     }
 }

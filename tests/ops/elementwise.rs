@@ -12,12 +12,7 @@ struct Elementwise {
 fn cases() -> Vec<Elementwise> {
     let mut rng = Rng(1);
     // around the lanes of a vector and the block of a task
-    [0, 1, 15, 16, 17, 1000, 16384, 16385, 50_000]
-        .map(|n| Elementwise {
-            x: rng.values(n),
-            before: rng.values(n),
-        })
-        .to_vec()
+    [0, 1, 15, 16, 17, 1000, 16384, 16385, 50_000].map(|n| Elementwise { x: rng.values(n), before: rng.values(n) }).to_vec()
 }
 
 impl Case for Elementwise {
@@ -31,25 +26,12 @@ impl Case for Elementwise {
         b.fill(&mut filled.buf, 2.5, n).unwrap();
         b.copy(&mut copied.buf, &x.buf, n).unwrap();
         b.add(&mut added.buf, &x.buf, n).unwrap();
-        vec![
-            out("fill", filled.read(b)),
-            out("copy", copied.read(b)),
-            out("add", added.read(b)),
-        ]
+        vec![out("fill", filled.read(b)), out("copy", copied.read(b)), out("add", added.read(b))]
     }
     fn reference(&self) -> Vec<(Vec<f64>, Tolerance)> {
         // one f32 addition is exact to half a unit: the f32 sum is the reference
-        let sum: Vec<f32> = self
-            .x
-            .iter()
-            .zip(&self.before)
-            .map(|(a, b)| a + b)
-            .collect();
-        vec![
-            (vec![2.5; self.x.len()], EXACT),
-            (f64s(&self.x), EXACT),
-            (f64s(&sum), EXACT),
-        ]
+        let sum: Vec<f32> = self.x.iter().zip(&self.before).map(|(a, b)| a + b).collect();
+        vec![(vec![2.5; self.x.len()], EXACT), (f64s(&self.x), EXACT), (f64s(&sum), EXACT)]
     }
     fn inputs(&mut self) -> Vec<&mut Vec<f32>> {
         vec![&mut self.x]
@@ -65,28 +47,14 @@ fn elementwise() {
 fn sum_squares() {
     for case in cases() {
         let n = case.x.len();
-        let sums: Vec<f64> = cpus()
-            .iter()
-            .map(|b| b.sum_squares(&Floats::new(b, &case.x).buf, n).unwrap())
-            .collect();
+        let sums: Vec<f64> = cpus().iter().map(|b| b.sum_squares(&Floats::new(b, &case.x).buf, n).unwrap()).collect();
         let want: f64 = case.x.iter().map(|&v| v as f64 * v as f64).sum();
         // the same f64 terms in another order
-        assert!(
-            (sums[0] - want).abs() <= 1e-13 * want,
-            "n={n}: got {}, want {want}",
-            sums[0]
-        );
-        assert!(
-            sums.iter().all(|sum| sum.to_bits() == sums[0].to_bits()),
-            "n={n}: bits differ between thread counts"
-        );
+        assert!((sums[0] - want).abs() <= 1e-13 * want, "n={n}: got {}, want {want}", sums[0]);
+        assert!(sums.iter().all(|sum| sum.to_bits() == sums[0].to_bits()), "n={n}: bits differ between thread counts");
     }
     let b = &cpus()[0];
-    assert!(
-        b.sum_squares(&Floats::new(b, &[1.0, f32::NAN]).buf, 2)
-            .unwrap()
-            .is_nan()
-    );
+    assert!(b.sum_squares(&Floats::new(b, &[1.0, f32::NAN]).buf, 2).unwrap().is_nan());
 }
 
 #[test]

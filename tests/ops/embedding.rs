@@ -16,62 +16,28 @@ struct Embedding {
 fn cases() -> Vec<Embedding> {
     let mut rng = Rng(2);
     // (T, V, D): empty, single, repeated tokens, more rows than tasks, fewer rows than tasks
-    [
-        (0, 5, 3),
-        (1, 1, 1),
-        (70, 3, 7),
-        (300, 1000, 16),
-        (129, 33, 130),
-    ]
-    .map(|(t, v, d)| {
-        let mut tokens: Vec<i32> = (0..t).map(|_| rng.below(v) as i32).collect();
-        if let [first, .., last] = &mut tokens[..] {
-            (*first, *last) = (0, v as i32 - 1);
-        }
-        Embedding {
-            v,
-            d,
-            tokens,
-            table: rng.values(v * d),
-            d_out: rng.values(t * d),
-            before: rng.values(v * d),
-        }
-    })
-    .to_vec()
+    [(0, 5, 3), (1, 1, 1), (70, 3, 7), (300, 1000, 16), (129, 33, 130)]
+        .map(|(t, v, d)| {
+            let mut tokens: Vec<i32> = (0..t).map(|_| rng.below(v) as i32).collect();
+            if let [first, .., last] = &mut tokens[..] {
+                (*first, *last) = (0, v as i32 - 1);
+            }
+            Embedding { v, d, tokens, table: rng.values(v * d), d_out: rng.values(t * d), before: rng.values(v * d) }
+        })
+        .to_vec()
 }
 
 impl Case for Embedding {
     fn label(&self) -> String {
-        format!(
-            "embedding T={} V={} D={}",
-            self.tokens.len(),
-            self.v,
-            self.d
-        )
+        format!("embedding T={} V={} D={}", self.tokens.len(), self.v, self.d)
     }
     fn run<B: Backend>(&self, b: &B) -> Vec<Out> {
         let (t, v, d) = (self.tokens.len(), self.v, self.d);
         let tokens = Ints::new(b, &self.tokens);
         let mut rows = Floats::new(b, &vec![3.0; t * d]);
-        b.embedding_forward(
-            &mut rows.buf,
-            &Floats::new(b, &self.table).buf,
-            &tokens.buf,
-            t,
-            v,
-            d,
-        )
-        .unwrap();
+        b.embedding_forward(&mut rows.buf, &Floats::new(b, &self.table).buf, &tokens.buf, t, v, d).unwrap();
         let mut d_table = Floats::new(b, &self.before);
-        b.embedding_backward(
-            &mut d_table.buf,
-            &Floats::new(b, &self.d_out).buf,
-            &tokens.buf,
-            t,
-            v,
-            d,
-        )
-        .unwrap();
+        b.embedding_backward(&mut d_table.buf, &Floats::new(b, &self.d_out).buf, &tokens.buf, t, v, d).unwrap();
         vec![out("out", rows.read(b)), out("d_table", d_table.read(b))]
     }
     fn reference(&self) -> Vec<(Vec<f64>, Tolerance)> {
@@ -87,11 +53,7 @@ impl Case for Embedding {
         vec![(rows, EXACT), (d_table, rounding(self.tokens.len()))]
     }
     fn inputs(&mut self) -> Vec<&mut Vec<f32>> {
-        if self.tokens.is_empty() {
-            Vec::new()
-        } else {
-            vec![&mut self.table, &mut self.d_out]
-        }
+        if self.tokens.is_empty() { Vec::new() } else { vec![&mut self.table, &mut self.d_out] }
     }
 }
 
@@ -104,12 +66,7 @@ fn embedding() {
 fn refuses_a_token_outside_the_vocabulary() {
     for (token, b) in [(-1, &cpus()[0]), (4, &cpus()[1])] {
         let mut rows = b.zeros(4).unwrap();
-        let error = b
-            .embedding_forward(&mut rows, &vec![0.0; 8], &vec![3, token], 2, 4, 2)
-            .unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            format!("Cannot embed token {token} at position 1: ids must be in 0..4")
-        );
+        let error = b.embedding_forward(&mut rows, &vec![0.0; 8], &vec![3, token], 2, 4, 2).unwrap_err();
+        assert_eq!(error.to_string(), format!("Cannot embed token {token} at position 1: ids must be in 0..4"));
     }
 }

@@ -28,15 +28,7 @@ fn cases() -> Vec<Grouped> {
     ]
     .map(|(counts, o, i)| {
         let (n, e) = (counts.iter().sum::<usize>(), counts.len());
-        Grouped {
-            o,
-            i,
-            counts,
-            x: rng.values(n * i),
-            w: rng.values(e * o * i),
-            d_out: rng.values(n * o),
-            before_w: rng.values(e * o * i),
-        }
+        Grouped { o, i, counts, x: rng.values(n * i), w: rng.values(e * o * i), d_out: rng.values(n * o), before_w: rng.values(e * o * i) }
     })
     .to_vec()
 }
@@ -47,36 +39,19 @@ impl Grouped {
     }
 
     fn experts(&self) -> Vec<usize> {
-        self.counts
-            .iter()
-            .enumerate()
-            .flat_map(|(e, &count)| std::iter::repeat_n(e, count))
-            .collect()
+        self.counts.iter().enumerate().flat_map(|(e, &count)| std::iter::repeat_n(e, count)).collect()
     }
 
     fn forward(&self, x: &[f64], w: &[f64]) -> Vec<f64> {
         let (o, i) = (self.o, self.i);
-        let row = |(r, e): (usize, usize)| {
-            (0..o).map(move |q| {
-                (0..i)
-                    .map(|c| x[r * i + c] * w[(e * o + q) * i + c])
-                    .sum::<f64>()
-            })
-        };
-        self.experts()
-            .into_iter()
-            .enumerate()
-            .flat_map(row)
-            .collect()
+        let row = |(r, e): (usize, usize)| (0..o).map(move |q| (0..i).map(|c| x[r * i + c] * w[(e * o + q) * i + c]).sum::<f64>());
+        self.experts().into_iter().enumerate().flat_map(row).collect()
     }
 }
 
 impl Case for Grouped {
     fn label(&self) -> String {
-        format!(
-            "grouped_linear rows {:?} O={} I={}",
-            self.counts, self.o, self.i
-        )
+        format!("grouped_linear rows {:?} O={} I={}", self.counts, self.o, self.i)
     }
     fn run<B: Backend>(&self, b: &B) -> Vec<Out> {
         let (n, e, o, i) = (self.rows(), self.counts.len(), self.o, self.i);
@@ -88,17 +63,10 @@ impl Case for Grouped {
         let [x, w, d_out] = [&self.x, &self.w, &self.d_out].map(|v| Floats::new(b, v));
         let [mut y, mut d_x] = [n * o, n * i].map(|len| Floats::new(b, &vec![6.0; len]));
         let mut d_w = Floats::new(b, &self.before_w);
-        b.grouped_linear_forward(&mut y.buf, &x.buf, &w.buf, &offsets, e, o, i)
-            .unwrap();
-        b.grouped_linear_backward_input(&mut d_x.buf, &d_out.buf, &w.buf, &offsets, e, o, i)
-            .unwrap();
-        b.grouped_linear_backward_weight(&mut d_w.buf, &d_out.buf, &x.buf, &offsets, e, o, i)
-            .unwrap();
-        vec![
-            out("out", y.read(b)),
-            out("d_x", d_x.read(b)),
-            out("d_w", d_w.read(b)),
-        ]
+        b.grouped_linear_forward(&mut y.buf, &x.buf, &w.buf, &offsets, e, o, i).unwrap();
+        b.grouped_linear_backward_input(&mut d_x.buf, &d_out.buf, &w.buf, &offsets, e, o, i).unwrap();
+        b.grouped_linear_backward_weight(&mut d_w.buf, &d_out.buf, &x.buf, &offsets, e, o, i).unwrap();
+        vec![out("out", y.read(b)), out("d_x", d_x.read(b)), out("d_w", d_w.read(b))]
     }
     fn reference(&self) -> Vec<(Vec<f64>, Tolerance)> {
         let (o, i) = (self.o, self.i);
@@ -110,19 +78,11 @@ impl Case for Grouped {
                 d_w[(e * o + q) * i + c] += d_out[r * o + q] * x[r * i + c];
             }
         }
-        vec![
-            (self.forward(&x, &w), rounding(i)),
-            (d_x, rounding(o)),
-            (d_w, rounding(self.rows())),
-        ]
+        vec![(self.forward(&x, &w), rounding(i)), (d_x, rounding(o)), (d_w, rounding(self.rows()))]
     }
     fn inputs(&mut self) -> Vec<&mut Vec<f32>> {
         // the first element of `w` is read when the first expert has rows
-        if self.counts[0] == 0 {
-            Vec::new()
-        } else {
-            vec![&mut self.x, &mut self.w, &mut self.d_out]
-        }
+        if self.counts[0] == 0 { Vec::new() } else { vec![&mut self.x, &mut self.w, &mut self.d_out] }
     }
 }
 
@@ -134,28 +94,15 @@ fn grouped_linear() {
 #[test]
 fn gradients() {
     for case in cases().into_iter().filter(|case| case.rows() > 0) {
-        let case = Grouped {
-            before_w: vec![0.0; case.w.len()],
-            ..case
-        };
+        let case = Grouped { before_w: vec![0.0; case.w.len()], ..case };
         let outs = case.run(&cpus()[1]);
         let (x, w) = (f64s(&case.x), f64s(&case.w));
         // f32 rounding of the sums; the loss is linear in each, so differences are exact but for f64 rounding
-        check_gradient(
-            &format!("{} x", case.label()),
-            &case.x,
-            &outs[1].values,
-            rounding(case.o.max(16)),
-            |x| dot(&case.forward(x, &w), &case.d_out),
-        );
+        check_gradient(&format!("{} x", case.label()), &case.x, &outs[1].values, rounding(case.o.max(16)), |x| {
+            dot(&case.forward(x, &w), &case.d_out)
+        });
         let tolerance = rounding(case.rows().max(16));
-        check_gradient(
-            &format!("{} w", case.label()),
-            &case.w,
-            &outs[2].values,
-            tolerance,
-            |w| dot(&case.forward(&x, w), &case.d_out),
-        );
+        check_gradient(&format!("{} w", case.label()), &case.w, &outs[2].values, tolerance, |w| dot(&case.forward(&x, w), &case.d_out));
     }
 }
 
@@ -164,18 +111,8 @@ fn an_expert_without_rows_keeps_its_gradient() {
     for case in cases() {
         let d_w = &case.run(&cpus()[1])[2].values;
         let size = case.o * case.i;
-        for (e, _) in case
-            .counts
-            .iter()
-            .enumerate()
-            .filter(|&(_, &count)| count == 0)
-        {
-            assert_eq!(
-                d_w[e * size..][..size],
-                case.before_w[e * size..][..size],
-                "{} expert {e}",
-                case.label()
-            );
+        for (e, _) in case.counts.iter().enumerate().filter(|&(_, &count)| count == 0) {
+            assert_eq!(d_w[e * size..][..size], case.before_w[e * size..][..size], "{} expert {e}", case.label());
         }
     }
 }

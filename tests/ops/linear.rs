@@ -18,27 +18,18 @@ struct Linear {
 fn cases() -> Vec<Linear> {
     let mut rng = Rng(4);
     // (R, O, I): empty, single, one row of generation, odd sizes, tiles that do not divide, few outputs with many rows, a router
-    [
-        (0, 5, 3),
-        (1, 1, 1),
-        (1, 300, 40),
-        (300, 130, 70),
-        (129, 257, 33),
-        (700, 16, 24),
-        (256, 128, 128),
-        (33, 600, 512),
-    ]
-    .map(|(rows, o, i)| Linear {
-        rows,
-        o,
-        i,
-        x: rng.values(rows * i),
-        w: rng.values(o * i),
-        d_out: rng.values(rows * o),
-        before_x: rng.values(rows * i),
-        before_w: rng.values(o * i),
-    })
-    .to_vec()
+    [(0, 5, 3), (1, 1, 1), (1, 300, 40), (300, 130, 70), (129, 257, 33), (700, 16, 24), (256, 128, 128), (33, 600, 512)]
+        .map(|(rows, o, i)| Linear {
+            rows,
+            o,
+            i,
+            x: rng.values(rows * i),
+            w: rng.values(o * i),
+            d_out: rng.values(rows * o),
+            before_x: rng.values(rows * i),
+            before_w: rng.values(o * i),
+        })
+        .to_vec()
 }
 
 impl Case for Linear {
@@ -49,18 +40,11 @@ impl Case for Linear {
         let Linear { rows, o, i, .. } = *self;
         let [x, w, d_out] = [&self.x, &self.w, &self.d_out].map(|v| Floats::new(b, v));
         let mut y = Floats::new(b, &vec![7.0; rows * o]);
-        b.linear_forward(&mut y.buf, &x.buf, &w.buf, rows, o, i)
-            .unwrap();
+        b.linear_forward(&mut y.buf, &x.buf, &w.buf, rows, o, i).unwrap();
         let [mut d_x, mut d_w] = [&self.before_x, &self.before_w].map(|v| Floats::new(b, v));
-        b.linear_backward_input(&mut d_x.buf, &d_out.buf, &w.buf, rows, o, i)
-            .unwrap();
-        b.linear_backward_weight(&mut d_w.buf, &d_out.buf, &x.buf, rows, o, i)
-            .unwrap();
-        vec![
-            out("out", y.read(b)),
-            out("d_x", d_x.read(b)),
-            out("d_w", d_w.read(b)),
-        ]
+        b.linear_backward_input(&mut d_x.buf, &d_out.buf, &w.buf, rows, o, i).unwrap();
+        b.linear_backward_weight(&mut d_w.buf, &d_out.buf, &x.buf, rows, o, i).unwrap();
+        vec![out("out", y.read(b)), out("d_x", d_x.read(b)), out("d_w", d_w.read(b))]
     }
     fn reference(&self) -> Vec<(Vec<f64>, Tolerance)> {
         let Linear { rows, o, i, .. } = *self;
@@ -68,20 +52,12 @@ impl Case for Linear {
         let y = matmul(rows, o, i, |r, c| x[r * i + c], |c, q| w[q * i + c]);
         let mut d_x = matmul(rows, i, o, |r, q| d_out[r * o + q], |q, c| w[q * i + c]);
         let mut d_w = matmul(o, i, rows, |q, r| d_out[r * o + q], |r, c| x[r * i + c]);
-        d_x.iter_mut()
-            .zip(&self.before_x)
-            .for_each(|(d, &v)| *d += v as f64);
-        d_w.iter_mut()
-            .zip(&self.before_w)
-            .for_each(|(d, &v)| *d += v as f64);
+        d_x.iter_mut().zip(&self.before_x).for_each(|(d, &v)| *d += v as f64);
+        d_w.iter_mut().zip(&self.before_w).for_each(|(d, &v)| *d += v as f64);
         vec![(y, rounding(i)), (d_x, rounding(o)), (d_w, rounding(rows))]
     }
     fn inputs(&mut self) -> Vec<&mut Vec<f32>> {
-        if self.rows == 0 {
-            Vec::new()
-        } else {
-            vec![&mut self.x, &mut self.w, &mut self.d_out]
-        }
+        if self.rows == 0 { Vec::new() } else { vec![&mut self.x, &mut self.w, &mut self.d_out] }
     }
 }
 
@@ -92,38 +68,14 @@ fn linear() {
 
 #[test]
 fn gradients() {
-    for case in cases()
-        .into_iter()
-        .filter(|case| case.rows > 0 && case.rows * case.o * case.i < 1_000_000)
-    {
-        let case = Linear {
-            before_x: vec![0.0; case.x.len()],
-            before_w: vec![0.0; case.w.len()],
-            ..case
-        };
+    for case in cases().into_iter().filter(|case| case.rows > 0 && case.rows * case.o * case.i < 1_000_000) {
+        let case = Linear { before_x: vec![0.0; case.x.len()], before_w: vec![0.0; case.w.len()], ..case };
         let Linear { rows, o, i, .. } = case;
         let outs = case.run(&cpus()[1]);
-        let loss = |x: &[f64], w: &[f64]| {
-            dot(
-                &matmul(rows, o, i, |r, c| x[r * i + c], |c, q| w[q * i + c]),
-                &case.d_out,
-            )
-        };
+        let loss = |x: &[f64], w: &[f64]| dot(&matmul(rows, o, i, |r, c| x[r * i + c], |c, q| w[q * i + c]), &case.d_out);
         let (x, w) = (f64s(&case.x), f64s(&case.w));
         // f32 rounding of the sums; the loss is linear in each, so differences are exact but for f64 rounding
-        check_gradient(
-            &format!("{} x", case.label()),
-            &case.x,
-            &outs[1].values,
-            rounding(o.max(4)),
-            |x| loss(x, &w),
-        );
-        check_gradient(
-            &format!("{} w", case.label()),
-            &case.w,
-            &outs[2].values,
-            rounding(rows.max(4)),
-            |w| loss(&x, w),
-        );
+        check_gradient(&format!("{} x", case.label()), &case.x, &outs[1].values, rounding(o.max(4)), |x| loss(x, &w));
+        check_gradient(&format!("{} w", case.label()), &case.w, &outs[2].values, rounding(rows.max(4)), |w| loss(&x, w));
     }
 }

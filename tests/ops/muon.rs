@@ -3,12 +3,7 @@
 use crate::common::*;
 use bowline::backend::{Backend, MuonStep, MuonUpdate};
 
-const STEP: MuonStep = MuonStep {
-    momentum: 0.95,
-    weight_decay: 0.1,
-    newton_schulz_steps: 5,
-    grad_scale: 1.0,
-};
+const STEP: MuonStep = MuonStep { momentum: 0.95, weight_decay: 0.1, newton_schulz_steps: 5, grad_scale: 1.0 };
 
 #[derive(Clone)]
 struct Parameter {
@@ -35,15 +30,7 @@ fn cases() -> Vec<Muon> {
             .iter()
             .map(|&(count, rows, cols)| {
                 let n = count * rows * cols;
-                Parameter {
-                    count,
-                    rows,
-                    cols,
-                    lr: 0.02,
-                    w: rng.values(n),
-                    m: rng.values(n),
-                    g: rng.values(n),
-                }
+                Parameter { count, rows, cols, lr: 0.02, w: rng.values(n), m: rng.values(n), g: rng.values(n) }
             })
             .collect(),
     };
@@ -52,21 +39,8 @@ fn cases() -> Vec<Muon> {
         case(STEP, &[]),
         case(STEP, &[(0, 3, 4), (2, 1, 1)]),
         case(STEP, &[(3, 5, 9), (1, 64, 65), (2, 70, 33)]),
-        case(
-            MuonStep {
-                grad_scale: 0.1,
-                weight_decay: 0.0,
-                ..STEP
-            },
-            &[(1, 130, 130), (1, 65, 200), (1, 200, 129)],
-        ),
-        case(
-            MuonStep {
-                newton_schulz_steps: 2,
-                ..STEP
-            },
-            &[(16, 24, 16), (16, 16, 12)],
-        ),
+        case(MuonStep { grad_scale: 0.1, weight_decay: 0.0, ..STEP }, &[(1, 130, 130), (1, 65, 200), (1, 200, 129)]),
+        case(MuonStep { newton_schulz_steps: 2, ..STEP }, &[(16, 24, 16), (16, 16, 12)]),
     ];
     // an expert without tokens: a gradient of zero still moves by its momentum; without momentum only decay is left
     let mut idle = case(STEP, &[(2, 8, 6)]);
@@ -85,15 +59,9 @@ fn orthogonalize(u: &[f64], rows: usize, cols: usize, steps: u32) -> Vec<f64> {
     for _ in 0..steps {
         let g = matmul(s, s, l, |i, k| x[i * l + k], |k, j| x[j * l + k]);
         let g2 = matmul(s, s, s, |i, k| g[i * s + k], |k, j| g[k * s + j]);
-        let b: Vec<f64> = g
-            .iter()
-            .zip(&g2)
-            .map(|(g, g2)| -4.775 * g + 2.0315 * g2)
-            .collect();
+        let b: Vec<f64> = g.iter().zip(&g2).map(|(g, g2)| -4.775 * g + 2.0315 * g2).collect();
         let bx = matmul(s, l, s, |i, k| b[i * s + k], |k, j| x[k * l + j]);
-        x.iter_mut()
-            .zip(bx)
-            .for_each(|(x, bx)| *x = 3.4445 * *x + bx);
+        x.iter_mut().zip(bx).for_each(|(x, bx)| *x = 3.4445 * *x + bx);
     }
     let mut out = vec![0.0; s * l];
     (0..s * l).for_each(|n| out[place(n / l, n % l)] = x[n]);
@@ -102,20 +70,10 @@ fn orthogonalize(u: &[f64], rows: usize, cols: usize, steps: u32) -> Vec<f64> {
 
 impl Case for Muon {
     fn label(&self) -> String {
-        format!(
-            "muon {:?}",
-            self.parameters
-                .iter()
-                .map(|p| (p.count, p.rows, p.cols))
-                .collect::<Vec<_>>()
-        )
+        format!("muon {:?}", self.parameters.iter().map(|p| (p.count, p.rows, p.cols)).collect::<Vec<_>>())
     }
     fn run<B: Backend>(&self, b: &B) -> Vec<Out> {
-        let mut buffers: Vec<_> = self
-            .parameters
-            .iter()
-            .map(|p| (p, [&p.w, &p.m, &p.g].map(|v| Floats::new(b, v))))
-            .collect();
+        let mut buffers: Vec<_> = self.parameters.iter().map(|p| (p, [&p.w, &p.m, &p.g].map(|v| Floats::new(b, v)))).collect();
         let mut updates: Vec<_> = buffers
             .iter_mut()
             .map(|(p, [w, m, g])| MuonUpdate {
@@ -130,10 +88,7 @@ impl Case for Muon {
             .collect();
         b.muon_step(&mut updates, self.step).unwrap();
         drop(updates);
-        buffers
-            .iter()
-            .flat_map(|(_, [w, m, _])| [out("w", w.read(b)), out("m", m.read(b))])
-            .collect()
+        buffers.iter().flat_map(|(_, [w, m, _])| [out("w", w.read(b)), out("m", m.read(b))]).collect()
     }
     fn reference(&self) -> Vec<(Vec<f64>, Tolerance)> {
         let mut outs = Vec::new();
@@ -150,29 +105,15 @@ impl Case for Muon {
                 }
                 let x = orthogonalize(&u, p.rows, p.cols, self.step.newton_schulz_steps);
                 let rate = lr * (p.rows as f64 / p.cols as f64).max(1.0).sqrt();
-                (0..size)
-                    .for_each(|i| w[first + i] = w[first + i] * (1.0 - lr * decay) - rate * x[i]);
+                (0..size).for_each(|i| w[first + i] = w[first + i] * (1.0 - lr * decay) - rate * x[i]);
             }
             // five steps multiply a rounding of X by up to 3.4^5 = 470 where a singular value is small: 5e-5 of X, times lr
-            outs.extend([
-                (
-                    w,
-                    Tolerance {
-                        atol: 0.02 * 5e-5,
-                        rtol: 4e-7,
-                    },
-                ),
-                (m, rounding(4)),
-            ]);
+            outs.extend([(w, Tolerance { atol: 0.02 * 5e-5, rtol: 4e-7 }), (m, rounding(4))]);
         }
         outs
     }
     fn inputs(&mut self) -> Vec<&mut Vec<f32>> {
-        self.parameters
-            .iter_mut()
-            .filter(|p| p.count > 0)
-            .flat_map(|p| [&mut p.w, &mut p.m, &mut p.g])
-            .collect()
+        self.parameters.iter_mut().filter(|p| p.count > 0).flat_map(|p| [&mut p.w, &mut p.m, &mut p.g]).collect()
     }
 }
 
@@ -189,44 +130,16 @@ fn the_update_is_nearly_orthogonal() {
     for (rows, cols) in [(32, 96), (96, 32), (70, 70)] {
         let zeros = vec![0.0; rows * cols];
         let g = rng.values(rows * cols);
-        let p = Parameter {
-            count: 1,
-            rows,
-            cols,
-            lr: 1.0,
-            w: zeros.clone(),
-            m: zeros,
-            g,
-        };
-        let w = &Muon {
-            step: MuonStep {
-                momentum: 0.0,
-                ..STEP
-            },
-            parameters: vec![p],
-        }
-        .run(&cpus()[1])[0]
-            .values;
+        let p = Parameter { count: 1, rows, cols, lr: 1.0, w: zeros.clone(), m: zeros, g };
+        let w = &Muon { step: MuonStep { momentum: 0.0, ..STEP }, parameters: vec![p] }.run(&cpus()[1])[0].values;
         let scale = (rows as f64 / cols as f64).max(1.0).sqrt();
         let (s, l) = (rows.min(cols), rows.max(cols));
-        let x = |i: usize, j: usize| {
-            w[if rows > cols {
-                j * cols + i
-            } else {
-                i * cols + j
-            }] as f64
-                / scale
-        };
+        let x = |i: usize, j: usize| w[if rows > cols { j * cols + i } else { i * cols + j }] as f64 / scale;
         for _ in 0..50 {
             let v = f64s(&rng.values(s));
-            let image: f64 = (0..l)
-                .map(|j| (0..s).map(|i| v[i] * x(i, j)).sum::<f64>().powi(2))
-                .sum();
+            let image: f64 = (0..l).map(|j| (0..s).map(|i| v[i] * x(i, j)).sum::<f64>().powi(2)).sum();
             let ratio = (image / v.iter().map(|v| v * v).sum::<f64>()).sqrt();
-            assert!(
-                (0.68..=1.14).contains(&ratio),
-                "({rows}, {cols}): a vector is stretched by {ratio}"
-            );
+            assert!((0.68..=1.14).contains(&ratio), "({rows}, {cols}): a vector is stretched by {ratio}");
         }
     }
 }
@@ -234,26 +147,8 @@ fn the_update_is_nearly_orthogonal() {
 #[test]
 fn no_gradient_and_no_momentum_leave_only_decay() {
     let zeros = vec![0.0; 12];
-    let p = Parameter {
-        count: 1,
-        rows: 3,
-        cols: 4,
-        lr: 0.5,
-        w: vec![2.0; 12],
-        m: zeros.clone(),
-        g: zeros,
-    };
-    let outs = Muon {
-        step: STEP,
-        parameters: vec![p],
-    }
-    .run(&cpus()[0]);
-    within(
-        "w",
-        &outs[0].values,
-        &[2.0 * (1.0 - 0.5 * 0.1); 12],
-        rounding(1),
-    )
-    .unwrap();
+    let p = Parameter { count: 1, rows: 3, cols: 4, lr: 0.5, w: vec![2.0; 12], m: zeros.clone(), g: zeros };
+    let outs = Muon { step: STEP, parameters: vec![p] }.run(&cpus()[0]);
+    within("w", &outs[0].values, &[2.0 * (1.0 - 0.5 * 0.1); 12], rounding(1)).unwrap();
     assert_eq!(outs[1].values, [0.0; 12]);
 }

@@ -18,23 +18,9 @@ struct Rope {
 fn cases() -> Vec<Rope> {
     let mut rng = Rng(6);
     // (B, S, heads, P, start): empty, one pair, blocks of rows that cross sequences, a late position of generation
-    [
-        (0, 4, 1, 2, 0),
-        (1, 1, 1, 2, 0),
-        (2, 45, 3, 32, 0),
-        (3, 33, 1, 64, 0),
-        (1, 1, 4, 128, 3000),
-        (1, 70, 2, 6, 5),
-    ]
-    .map(|(batch, seq, heads, p, start)| Rope {
-        batch,
-        seq,
-        heads,
-        p,
-        start,
-        x: rng.values(batch * seq * heads * p),
-    })
-    .to_vec()
+    [(0, 4, 1, 2, 0), (1, 1, 1, 2, 0), (2, 45, 3, 32, 0), (3, 33, 1, 64, 0), (1, 1, 4, 128, 3000), (1, 70, 2, 6, 5)]
+        .map(|(batch, seq, heads, p, start)| Rope { batch, seq, heads, p, start, x: rng.values(batch * seq * heads * p) })
+        .to_vec()
 }
 
 impl Rope {
@@ -59,33 +45,18 @@ impl Rope {
 
 impl Case for Rope {
     fn label(&self) -> String {
-        format!(
-            "rope B={} S={} heads={} P={} start={}",
-            self.batch, self.seq, self.heads, self.p, self.start
-        )
+        format!("rope B={} S={} heads={} P={} start={}", self.batch, self.seq, self.heads, self.p, self.start)
     }
     fn run<B: Backend>(&self, b: &B) -> Vec<Out> {
-        let Rope {
-            batch,
-            seq,
-            heads,
-            p,
-            start,
-            ..
-        } = *self;
+        let Rope { batch, seq, heads, p, start, .. } = *self;
         let [mut x, mut d_x] = [(); 2].map(|()| Floats::new(b, &self.x));
-        b.rope_forward(&mut x.buf, start, batch, seq, heads, p, THETA)
-            .unwrap();
-        b.rope_backward(&mut d_x.buf, start, batch, seq, heads, p, THETA)
-            .unwrap();
+        b.rope_forward(&mut x.buf, start, batch, seq, heads, p, THETA).unwrap();
+        b.rope_backward(&mut d_x.buf, start, batch, seq, heads, p, THETA).unwrap();
         vec![out("x", x.read(b)), out("d_x", d_x.read(b))]
     }
     fn reference(&self) -> Vec<(Vec<f64>, Tolerance)> {
         // the gradient of a rotation is the rotation back
-        vec![
-            (self.rotate(1.0), rounding(2)),
-            (self.rotate(-1.0), rounding(2)),
-        ]
+        vec![(self.rotate(1.0), rounding(2)), (self.rotate(-1.0), rounding(2))]
     }
     fn inputs(&mut self) -> Vec<&mut Vec<f32>> {
         vec![&mut self.x]
@@ -101,19 +72,10 @@ fn rope() {
 fn backward_undoes_forward() {
     let b = &cpus()[1];
     for case in cases() {
-        let Rope {
-            batch,
-            seq,
-            heads,
-            p,
-            start,
-            ..
-        } = case;
+        let Rope { batch, seq, heads, p, start, .. } = case;
         let mut x = Floats::new(b, &case.x);
-        b.rope_forward(&mut x.buf, start, batch, seq, heads, p, THETA)
-            .unwrap();
-        b.rope_backward(&mut x.buf, start, batch, seq, heads, p, THETA)
-            .unwrap();
+        b.rope_forward(&mut x.buf, start, batch, seq, heads, p, THETA).unwrap();
+        b.rope_backward(&mut x.buf, start, batch, seq, heads, p, THETA).unwrap();
         within(&case.label(), &x.read(b), &f64s(&case.x), rounding(4)).unwrap();
     }
 }
@@ -124,9 +86,7 @@ fn a_later_start_continues_the_sequence() {
     let (seq, at, p) = (40, 13, 8);
     let x = rng.values(seq * p);
     let [mut whole, mut tail] = [&x[..], &x[at * p..]].map(|x| Floats::new(b, x));
-    b.rope_forward(&mut whole.buf, 0, 1, seq, 1, p, THETA)
-        .unwrap();
-    b.rope_forward(&mut tail.buf, at, 1, seq - at, 1, p, THETA)
-        .unwrap();
+    b.rope_forward(&mut whole.buf, 0, 1, seq, 1, p, THETA).unwrap();
+    b.rope_forward(&mut tail.buf, at, 1, seq - at, 1, p, THETA).unwrap();
     assert_eq!(whole.read(b)[at * p..], tail.read(b));
 }

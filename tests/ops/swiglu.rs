@@ -18,28 +18,21 @@ struct Swiglu {
 fn cases() -> Vec<Swiglu> {
     let mut rng = Rng(15);
     // (T, K, E, F, hot): empty, one element, typical, odd width, K = E, all tokens on one expert
-    [
-        (0, 2, 4, 8, None),
-        (1, 1, 1, 1, None),
-        (100, 4, 16, 96, None),
-        (37, 2, 3, 33, None),
-        (20, 5, 5, 16, None),
-        (300, 1, 8, 17, Some(7)),
-    ]
-    .map(|(t, k, e, f, hot)| {
-        let n = t * k;
-        Swiglu {
-            t,
-            k,
-            e,
-            f,
-            ids: random_ids(&mut rng, t, k, e, hot),
-            gate_up: rng.values(n * 2 * f).iter().map(|v| 4.0 * v).collect(),
-            weights: rng.values(n),
-            d_act: rng.values(n * f),
-        }
-    })
-    .to_vec()
+    [(0, 2, 4, 8, None), (1, 1, 1, 1, None), (100, 4, 16, 96, None), (37, 2, 3, 33, None), (20, 5, 5, 16, None), (300, 1, 8, 17, Some(7))]
+        .map(|(t, k, e, f, hot)| {
+            let n = t * k;
+            Swiglu {
+                t,
+                k,
+                e,
+                f,
+                ids: random_ids(&mut rng, t, k, e, hot),
+                gate_up: rng.values(n * 2 * f).iter().map(|v| 4.0 * v).collect(),
+                weights: rng.values(n),
+                d_act: rng.values(n * f),
+            }
+        })
+        .to_vec()
 }
 
 impl Swiglu {
@@ -49,13 +42,8 @@ impl Swiglu {
 
     fn forward(&self, gate_up: &[f64], weights: &[f64]) -> Vec<f64> {
         let (f, slots) = (self.f, slots_by_expert(&self.ids));
-        let at = |r: usize, i: usize| {
-            weights[slots[r]] * Self::silu(gate_up[r * 2 * f + i]) * gate_up[r * 2 * f + f + i]
-        };
-        (0..slots.len())
-            .flat_map(|r| (0..f).map(move |i| (r, i)))
-            .map(|(r, i)| at(r, i))
-            .collect()
+        let at = |r: usize, i: usize| weights[slots[r]] * Self::silu(gate_up[r * 2 * f + i]) * gate_up[r * 2 * f + f + i];
+        (0..slots.len()).flat_map(|r| (0..f).map(move |i| (r, i))).map(|(r, i)| at(r, i)).collect()
     }
 }
 
@@ -66,44 +54,22 @@ impl Case for Swiglu {
     fn run<B: Backend>(&self, b: &B) -> Vec<Out> {
         let (n, f) = (self.t * self.k, self.f);
         let plan = make_plan(b, &self.ids, self.k, self.e);
-        let [gate_up, weights, d_act] =
-            [&self.gate_up, &self.weights, &self.d_act].map(|v| Floats::new(b, v));
-        let [mut act, mut again, mut d_gate_up, mut d_weights] =
-            [n * f, n * f, n * 2 * f, n].map(|len| Floats::new(b, &vec![8.0; len]));
-        b.swiglu_forward(&mut act.buf, &gate_up.buf, &weights.buf, &plan, n, f)
+        let [gate_up, weights, d_act] = [&self.gate_up, &self.weights, &self.d_act].map(|v| Floats::new(b, v));
+        let [mut act, mut again, mut d_gate_up, mut d_weights] = [n * f, n * f, n * 2 * f, n].map(|len| Floats::new(b, &vec![8.0; len]));
+        b.swiglu_forward(&mut act.buf, &gate_up.buf, &weights.buf, &plan, n, f).unwrap();
+        b.swiglu_backward(&mut again.buf, &mut d_gate_up.buf, &mut d_weights.buf, &gate_up.buf, &d_act.buf, &weights.buf, &plan, n, f)
             .unwrap();
-        b.swiglu_backward(
-            &mut again.buf,
-            &mut d_gate_up.buf,
-            &mut d_weights.buf,
-            &gate_up.buf,
-            &d_act.buf,
-            &weights.buf,
-            &plan,
-            n,
-            f,
-        )
-        .unwrap();
         let names = ["act", "act again", "d_gate_up", "d_combine_weights"];
-        names
-            .into_iter()
-            .zip([act, again, d_gate_up, d_weights])
-            .map(|(name, x)| out(name, x.read(b)))
-            .collect()
+        names.into_iter().zip([act, again, d_gate_up, d_weights]).map(|(name, x)| out(name, x.read(b))).collect()
     }
     fn reference(&self) -> Vec<(Vec<f64>, Tolerance)> {
         let f = self.f;
-        let (gate_up, weights, d_act) =
-            (f64s(&self.gate_up), f64s(&self.weights), f64s(&self.d_act));
+        let (gate_up, weights, d_act) = (f64s(&self.gate_up), f64s(&self.weights), f64s(&self.d_act));
         let act = self.forward(&gate_up, &weights);
         let (mut d_gate_up, mut d_weights) = (vec![0.0; gate_up.len()], vec![0.0; weights.len()]);
         for (r, slot) in slots_by_expert(&self.ids).into_iter().enumerate() {
             for i in 0..f {
-                let (g, u, d) = (
-                    gate_up[r * 2 * f + i],
-                    gate_up[r * 2 * f + f + i],
-                    d_act[r * f + i],
-                );
+                let (g, u, d) = (gate_up[r * 2 * f + i], gate_up[r * 2 * f + f + i], d_act[r * f + i]);
                 let s = 1.0 / (1.0 + (-g).exp());
                 d_gate_up[r * 2 * f + i] = weights[slot] * d * u * (s + g * s * (1.0 - s));
                 d_gate_up[r * 2 * f + f + i] = weights[slot] * d * g * s;
@@ -111,12 +77,7 @@ impl Case for Swiglu {
             }
         }
         // products of numbers up to 16
-        vec![
-            (act.clone(), rounding(16)),
-            (act, rounding(16)),
-            (d_gate_up, rounding(16)),
-            (d_weights, rounding(16 * f)),
-        ]
+        vec![(act.clone(), rounding(16)), (act, rounding(16)), (d_gate_up, rounding(16)), (d_weights, rounding(16 * f))]
     }
     fn inputs(&mut self) -> Vec<&mut Vec<f32>> {
         vec![&mut self.gate_up, &mut self.weights, &mut self.d_act]
@@ -134,20 +95,12 @@ fn gradients() {
         let outs = case.run(&cpus()[1]);
         let (gate_up, weights) = (f64s(&case.gate_up), f64s(&case.weights));
         let (label, tolerance) = (case.label(), rounding(16 * case.f)); // as for the values
-        check_gradient(
-            &format!("{label} gate_up"),
-            &case.gate_up,
-            &outs[2].values,
-            tolerance,
-            |x| dot(&case.forward(x, &weights), &case.d_act),
-        );
-        check_gradient(
-            &format!("{label} weights"),
-            &case.weights,
-            &outs[3].values,
-            tolerance,
-            |w| dot(&case.forward(&gate_up, w), &case.d_act),
-        );
+        check_gradient(&format!("{label} gate_up"), &case.gate_up, &outs[2].values, tolerance, |x| {
+            dot(&case.forward(x, &weights), &case.d_act)
+        });
+        check_gradient(&format!("{label} weights"), &case.weights, &outs[3].values, tolerance, |w| {
+            dot(&case.forward(&gate_up, w), &case.d_act)
+        });
     }
 }
 
@@ -164,24 +117,6 @@ fn far_gates_are_zero_or_linear() {
         d_act: vec![1.0; 4],
     };
     let outs = case.run(&cpus()[0]);
-    within(
-        "act",
-        &outs[0].values,
-        &[0.0, 0.0, 100.0, 3e4],
-        Tolerance {
-            atol: 1e-30,
-            rtol: 0.0,
-        },
-    )
-    .unwrap();
-    within(
-        "d_gate_up",
-        &outs[2].values[..4],
-        &[0.0, 0.0, 1.0, 1.0],
-        Tolerance {
-            atol: 1e-30,
-            rtol: 0.0,
-        },
-    )
-    .unwrap();
+    within("act", &outs[0].values, &[0.0, 0.0, 100.0, 3e4], Tolerance { atol: 1e-30, rtol: 0.0 }).unwrap();
+    within("d_gate_up", &outs[2].values[..4], &[0.0, 0.0, 1.0, 1.0], Tolerance { atol: 1e-30, rtol: 0.0 }).unwrap();
 }
