@@ -164,3 +164,28 @@ pub fn unwatched<R>(body: impl FnOnce(&Watch) -> R) -> R {
     let cancel = AtomicBool::new(false);
     body(&Watch::new(&|_| {}, &cancel))
 }
+
+/// Compares a gradient with differences of `loss` along two directions: its own, which has the most signal, and a random one,
+/// which sees parts that are missing. f32 rounding of a loss near 1 is about 2e-7, and a step moves it by about 4e-3: a bound of
+/// 1 % is far above the noise and far below any wrong term.
+pub fn check_gradient(name: &str, start: &[f32], grad: &[f32], largest_step: f64, bound: f64, mut loss: impl FnMut(&[f32]) -> f64) {
+    let norm = grad.iter().map(|&g| f64::from(g).powi(2)).sum::<f64>().sqrt();
+    assert!(norm > 1e-6, "{name} has no gradient");
+    let mut rng = rng(5);
+    let root = (grad.len() as f64).sqrt();
+    let along: Vec<f64> = grad.iter().map(|&g| f64::from(g) / norm).collect();
+    let random: Vec<f64> = grad.iter().map(|_| f64::from(centered(&mut rng)) / root).collect();
+    for (what, direction) in [("itself", along), ("a random direction", random)] {
+        let want: f64 = grad.iter().zip(&direction).map(|(&g, v)| f64::from(g) * v).sum();
+        let step = (4e-3 / want.abs()).clamp(1e-3, largest_step);
+        let mut at = |part: f64| {
+            let moved: Vec<f32> = start.iter().zip(&direction).map(|(&x, v)| (f64::from(x) + part * step * v) as f32).collect();
+            loss(&moved)
+        };
+        // Richardson: two central differences without their common error of order step^2.
+        let mut difference = |part: f64| (at(part) - at(-part)) / (2.0 * part * step);
+        let got = (4.0 * difference(0.5) - difference(1.0)) / 3.0;
+        let bound = bound * (want.abs() + norm / root) + 2e-4;
+        assert!((got - want).abs() <= bound, "{name} along {what}: differences give {got}, the gradient {want} (bound {bound})");
+    }
+}

@@ -46,3 +46,19 @@ impl Case for Clamp {
 fn clamp() {
     check(cpus(), cases());
 }
+
+#[test]
+fn gradients() {
+    let b = &cpus()[1];
+    // Away from the limits, where the clamp has no derivative.
+    let is_smooth = |x: &f32| (x.abs() - LIMIT).abs() > 1e-3 && x.is_finite();
+    for case in cases() {
+        let (x, d): (Vec<f32>, Vec<f32>) = case.x.iter().zip(&case.d).filter(|(x, _)| is_smooth(x)).unzip();
+        let mut d_x = Floats::new(b, &d);
+        b.clamp_backward(&mut d_x.buf, &Floats::new(b, &x).buf, LIMIT, x.len()).unwrap();
+        check_gradient(&case.label(), &x, &d_x.read(b), rounding(1), |x| {
+            let y: Vec<f64> = x.iter().map(|v| v.clamp(-LIMIT as f64, LIMIT as f64)).collect();
+            dot(&y, &d)
+        });
+    }
+}

@@ -112,3 +112,29 @@ fn the_two_maps_are_inverse() {
         assert!((0..n).all(|row| rows[slots[row] as usize] as usize == row), "{}", case.label());
     }
 }
+
+/// Each is the other's backward: `permute` of the gradient of what `combine` adds up, and `combine` of that of permuted rows.
+#[test]
+fn gradients() {
+    let (b, mut rng) = (&cpus()[1], Rng(14));
+    for case in cases() {
+        let Dispatch { t, k, e, d, .. } = case;
+        let (plan, slots) = (make_plan(b, &case.ids, k, e), slots_by_expert(&case.ids));
+        let (d_rows, d_out) = (rng.values(t * k * d), rng.values(t * d));
+        let mut d_x = Floats::new(b, &vec![0.0; t * d]);
+        b.combine(&mut d_x.buf, &Floats::new(b, &d_rows).buf, &plan, t, k, d).unwrap();
+        check_gradient(&format!("{} permute", case.label()), &case.x, &d_x.read(b), rounding(k), |x| {
+            let rows: Vec<f64> = slots.iter().flat_map(|slot| x[slot / k * d..][..d].to_vec()).collect();
+            dot(&rows, &d_rows)
+        });
+        let mut back = Floats::new(b, &vec![0.0; t * k * d]);
+        b.permute(&mut back.buf, &Floats::new(b, &d_out).buf, &plan, t, k, d).unwrap();
+        check_gradient(&format!("{} combine", case.label()), &case.rows, &back.read(b), rounding(1), |rows| {
+            let mut sums = vec![0.0; t * d];
+            for (row, slot) in slots.iter().enumerate() {
+                (0..d).for_each(|j| sums[slot / k * d + j] += rows[row * d + j]);
+            }
+            dot(&sums, &d_out)
+        });
+    }
+}

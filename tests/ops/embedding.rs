@@ -70,3 +70,26 @@ fn refuses_a_token_outside_the_vocabulary() {
         assert_eq!(error.to_string(), format!("Cannot embed token {token} at position 1: ids must be in 0..4"));
     }
 }
+
+#[test]
+fn gradients() {
+    let b = &cpus()[1];
+    for case in cases() {
+        let (t, v, d) = (case.tokens.len(), case.v, case.d);
+        let mut d_table = Floats::new(b, &vec![0.0; v * d]);
+        let (d_out, tokens) = (Floats::new(b, &case.d_out), Ints::new(b, &case.tokens));
+        b.embedding_backward(&mut d_table.buf, &d_out.buf, &tokens.buf, t, v, d).unwrap();
+        check_gradient(&case.label(), &case.table, &d_table.read(b), rounding(t), |table| {
+            let rows: Vec<f64> = case.tokens.iter().flat_map(|&token| table[token as usize * d..][..d].to_vec()).collect();
+            dot(&rows, &case.d_out)
+        });
+    }
+}
+
+#[test]
+fn a_negative_token_adds_no_gradient() {
+    let b = &cpus()[1];
+    let mut d_table = Floats::new(b, &[0.0; 4]);
+    b.embedding_backward(&mut d_table.buf, &vec![1.0, 2.0, 3.0, 4.0], &vec![-1, 1], 2, 2, 2).unwrap();
+    assert_eq!(d_table.read(b), [0.0, 0.0, 3.0, 4.0]);
+}

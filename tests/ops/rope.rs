@@ -26,8 +26,11 @@ fn cases() -> Vec<Rope> {
 impl Rope {
     /// Rotation by `sign` times the angle. The angle is an f32 product, as in PyTorch: its rounding is part of the model.
     fn rotate(&self, sign: f64) -> Vec<f64> {
+        self.rotate_values(&f64s(&self.x), sign)
+    }
+    fn rotate_values(&self, x: &[f64], sign: f64) -> Vec<f64> {
         let half = self.p / 2;
-        let mut y = f64s(&self.x);
+        let mut y = x.to_vec();
         for (row, head) in y.chunks_exact_mut(self.p).enumerate() {
             let pos = self.start + row / self.heads % self.seq;
             for j in 0..half {
@@ -89,4 +92,16 @@ fn a_later_start_continues_the_sequence() {
     b.rope_forward(&mut whole.buf, 0, 1, seq, 1, p, THETA).unwrap();
     b.rope_forward(&mut tail.buf, at, 1, seq - at, 1, p, THETA).unwrap();
     assert_eq!(whole.read(b)[at * p..], tail.read(b));
+}
+
+#[test]
+fn gradients() {
+    let (b, mut rng) = (&cpus()[1], Rng(8));
+    for case in cases() {
+        let Rope { batch, seq, heads, p, start, .. } = case;
+        let d_out = rng.values(case.x.len());
+        let mut d_x = Floats::new(b, &d_out);
+        b.rope_backward(&mut d_x.buf, start, batch, seq, heads, p, THETA).unwrap();
+        check_gradient(&case.label(), &case.x, &d_x.read(b), rounding(2), |x| dot(&case.rotate_values(x, 1.0), &d_out));
+    }
 }

@@ -6,8 +6,8 @@ use multiversion::multiversion;
 /// Lanes of a vector sum: one fixed order of additions, whatever the width of the machine's registers.
 pub const LANES: usize = 16;
 
-/// Below this `exp` is 0 (the true value is under 1.7e-38).
-const EXP_LOW: f32 = -87.0;
+/// Below this `exp` is 0 (the true value is under 1.9e-38, and 2^(n-1) would soon leave the normal numbers).
+const EXP_LOW: f32 = -86.9;
 /// Above this `exp` is infinite, as in exact f32 rounding.
 const EXP_HIGH: f32 = 88.722_84;
 
