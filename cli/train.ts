@@ -24,6 +24,9 @@ export function trainCommand() {
     .option("--threads <n:integer>", "CPU threads (default: all cores). Results do not depend on it.")
     .option("--json", "Print events to stdout as JSON lines, and nothing else there.")
     .option("--quiet", "Print nothing but warnings and errors.")
+    .option("--parent <pid:integer>", "Wait for the folder if it is in use, and stop when this process ends.", {
+      hidden: true, // how `bowline experiments run` starts a run
+    })
     .option("--log-level <level:level>", "Messages to print.", { default: "info" as const })
     .example("A model of real English in a few minutes", "bowline train quickstart")
     .example("Your own text", "bowline train quickstart --data book.txt notes.txt --out runs/book")
@@ -47,6 +50,7 @@ export function trainCommand() {
         out: out ?? join("runs", plan.name),
         steps: steps ?? plan.train.steps,
         threads: threads ?? 0,
+        parent: options.parent,
         isResuming: options.resume ?? false,
         isJson: options.json ?? false,
         logLevel: options.quiet ? "warn" : options.logLevel,

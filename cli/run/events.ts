@@ -27,13 +27,7 @@ export function stepEvent(stats: StatValues, tokens: number) {
     lr_adamw: stats.lrAdamw,
     tokens: stats.tokens,
     tokens_per_s: tokens / stats.stepSeconds,
-    routing_entropy: stats.routingEntropy,
-    max_expert_share: stats.maxExpertShare,
-    dead_expert_share: stats.deadExpertShare,
-    max_logit: stats.maxLogit,
-    agreement: stats.agreement,
-    set_agreement: stats.setAgreement,
-    imbalance: stats.imbalance,
+    ...routing(stats),
     epochs: stats.epochs,
   };
 }
@@ -47,29 +41,66 @@ export function evalEvent(stats: StatValues, step: number) {
     perplexity: Math.exp(stats.evalLoss),
     bits_per_byte: stats.evalBitsPerByte,
     tokens: stats.evalTokens,
+    balance: stats.balance,
+    z: stats.z,
+    ...routing(stats),
   };
+}
+
+/** What the routers did: the names under which it is recorded. */
+function routing(stats: StatValues) {
+  return {
+    routing_entropy: stats.routingEntropy,
+    max_expert_share: stats.maxExpertShare,
+    dead_expert_share: stats.deadExpertShare,
+    max_logit: stats.maxLogit,
+    agreement: stats.agreement,
+    set_agreement: stats.setAgreement,
+    imbalance: stats.imbalance,
+  };
+}
+
+/** Whether a record is that of a run which came to its end, and did nothing after it. */
+export function isComplete(events: readonly RunEvent[]): boolean {
+  return events.findLast((event) => event.type === "end")?.reason === "complete";
+}
+
+/** How a run's log is opened. */
+export interface EventLogOptions {
+  /** Completed steps. */
+  readonly step: number;
+  /** Steps at which the run ends. */
+  readonly steps: number;
+  /** Whether events go to stdout, too. */
+  readonly isEchoed: boolean;
 }
 
 /** Writes events to a file, and to stdout if wanted. */
 export class EventLog implements Disposable {
   readonly #file: Deno.FsFile;
   readonly #isEchoed: boolean;
+  /** What was recorded before. */
+  readonly before: readonly RunEvent[];
 
-  private constructor(file: Deno.FsFile, isEchoed: boolean) {
+  private constructor(file: Deno.FsFile, before: readonly RunEvent[], isEchoed: boolean) {
     this.#file = file;
+    this.before = before;
     this.#isEchoed = isEchoed;
   }
 
   /**
-   * Opens the log of a run that goes on from `step`: what was recorded after it will happen again, so it is dropped,
-   * and so is a line that was cut when the program was killed.
+   * Opens the log of a run that goes on after `step`: what was recorded after it will happen again, so it is dropped,
+   * and so is a line that was cut when the program was killed. The last evaluation belongs to the end of a run, `steps`:
+   * where only that is left to do, it will happen again.
    */
-  static async open(path: string, step: number, isEchoed: boolean): Promise<EventLog> {
-    const kept = (await readEvents(path)).filter((event) => event.step <= step);
+  static async open(path: string, { step, steps, isEchoed }: EventLogOptions): Promise<EventLog> {
+    const isAhead = (event: RunEvent) =>
+      event.step > step || (step === steps && event.step === step && event.type === "eval");
+    const kept = (await readEvents(path)).filter((event) => !isAhead(event));
     const temporary = `${path}.tmp`;
     await Deno.writeTextFile(temporary, kept.map((event) => `${JSON.stringify(event)}\n`).join(""));
     await Deno.rename(temporary, path);
-    return new EventLog(await Deno.open(path, { append: true }), isEchoed);
+    return new EventLog(await Deno.open(path, { append: true }), kept, isEchoed);
   }
 
   /** Records an event. */
@@ -87,7 +118,7 @@ export class EventLog implements Disposable {
 }
 
 /** The events of a file in order; none if there is no file. A line that is not whole is left out. */
-async function readEvents(path: string): Promise<RunEvent[]> {
+export async function readEvents(path: string): Promise<RunEvent[]> {
   let file: Deno.FsFile;
   try {
     file = await Deno.open(path);

@@ -1,10 +1,15 @@
 /** A run's folder: what was asked, what it resolved to, what happened, and the checkpoints. */
 import { join } from "@std/path";
 import { ValidationError } from "@cliffy/command";
+import { LOCK_FILE } from "./lock.ts";
 
 const STEP_FOLDER = /^step-(\d{8})$/;
 /** Ends the names of files that are not whole yet. */
 const TEMPORARY = ".tmp";
+/** The messages of a run that `bowline experiments run` started. */
+export const LOG_FILE = "log.txt";
+/** What may stand in a folder before a run does. */
+const BEFORE_RUN: readonly string[] = [LOCK_FILE, LOG_FILE];
 
 /** A complete checkpoint. */
 export interface Checkpoint {
@@ -33,7 +38,7 @@ export class RunFolder {
    */
   async check(manifest: unknown, isResuming: boolean): Promise<void> {
     const names = await namesIn(this.path);
-    if (names.every((name) => name.endsWith(TEMPORARY))) return;
+    if (names.every((name) => name.endsWith(TEMPORARY) || BEFORE_RUN.includes(name))) return;
     if (!names.includes("manifest.json")) {
       throw new ValidationError(`Cannot train in ${this.path}: it holds other files, wanted a new folder or a run`);
     }
@@ -52,6 +57,16 @@ export class RunFolder {
         show(at(stored, path))
       }; leave it as it was, or use --out DIR`,
     );
+  }
+
+  /** Whether the folder is there. */
+  async exists(): Promise<boolean> {
+    try {
+      return (await Deno.stat(this.path)).isDirectory;
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return false;
+      throw error;
+    }
   }
 
   /** The complete checkpoints, oldest first. */

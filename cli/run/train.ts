@@ -1,78 +1,41 @@
 /** Training for people: from a plan to a run folder, watched, interruptible and resumable. */
 import { relative } from "@std/path";
 import { ValidationError } from "@cliffy/command";
-import type { Manifest, Plan } from "../../experiments/mod.ts";
 import { Model } from "../../ffi/ts/model.ts";
-import type { StatValues } from "../../ffi/ts/stats.ts";
-import { BowlineError } from "../../ffi/ts/status.ts";
 import { type DataInfo, Trainer } from "../../ffi/ts/trainer.ts";
 import { cacheFolder } from "../cache.ts";
 import { corpusFiles } from "../corpus.ts";
 import { messageOf } from "../errors.ts";
-import type { LogLevel } from "../levels.ts";
 import { createLog, type Log } from "../log.ts";
+import { alarmOf } from "./alarm.ts";
 import { Display } from "./display.ts";
 import { describeEnvironment } from "./environment.ts";
-import { evalEvent, EventLog, type RunEvent, stepEvent } from "./events.ts";
+import { EventLog, isComplete, readEvents, type RunEvent } from "./events.ts";
 import { RunFolder } from "./folder.ts";
 import { short, whole } from "./format.ts";
 import { Interrupt, INTERRUPTED } from "./interrupt.ts";
-import { progressLine, type Speed, summary } from "./text.ts";
-
-/** What to run. */
-export interface Experiment {
-  /** What was asked. */
-  readonly manifest: Manifest;
-  /** What it resolved to. */
-  readonly plan: Plan;
-}
-
-/** How to run an experiment; the experiment itself is not changed by any of it. */
-export interface RunOptions {
-  /** Folder of the run. */
-  readonly out: string;
-  /** Stop after this many completed steps, counted from the start of the run. */
-  readonly steps: number;
-  /** Threads; 0 means all cores. */
-  readonly threads: number;
-  /** Go on from the newest checkpoint. */
-  readonly isResuming: boolean;
-  /** Print events to stdout, and nothing else there. */
-  readonly isJson: boolean;
-  /** Print no progress and no summary. */
-  readonly isQuiet: boolean;
-  /** Which messages are shown. */
-  readonly logLevel: LogLevel;
-}
+import { RunLock } from "./lock.ts";
+import { type Experiment, isCancelled, type Run, type RunOptions, save, trainLoop } from "./loop.ts";
+import { summary } from "./text.ts";
 
 const SAMPLE = { prompt: "The", tokens: 48, temperature: 0.8, topP: 0.95 };
-
-/** Everything that a run in progress uses. */
-interface Run {
-  readonly experiment: Experiment;
-  readonly options: RunOptions;
-  readonly folder: RunFolder;
-  readonly trainer: Trainer;
-  readonly display: Display;
-  readonly log: Log;
-  readonly interrupt: Interrupt;
-  readonly events: EventLog;
-  readonly data: DataInfo;
-  /** Completed steps. */
-  step: number;
-  /** Completed steps of the newest checkpoint. */
-  savedStep: number | undefined;
-}
 
 /** Trains, and sets the exit code 130 when interrupted. Nothing is written before everything has been checked. */
 export async function train(experiment: Experiment, options: RunOptions): Promise<void> {
   const display = new Display(options.isQuiet);
   const log = createLog(options.logLevel, (line) => display.line(line));
   const folder = new RunFolder(options.out);
+  using lock = new RunLock(options.out);
   await folder.check(experiment.manifest, options.isResuming);
+  // A folder that is not there yet is not created, and so not locked, before everything has been checked.
+  if (await folder.exists()) {
+    if (options.parent === undefined) await lock.take();
+    else await lock.wait(() => log.info(`waiting: another process is training in ${options.out}`));
+  }
   const checkpoint = options.isResuming ? await folder.newest() : undefined;
   const step = checkpoint?.step ?? 0;
-  if (step >= options.steps) {
+  const isEnded = step < experiment.plan.train.steps || isComplete(await readEvents(folder.eventsPath));
+  if (step >= options.steps && isEnded) {
     return log.info(`${options.out} has a checkpoint at step ${step} already: nothing to do up to ${options.steps}`);
   }
   if (options.isResuming && !checkpoint) log.info(`${options.out} has no checkpoint: starting at step 0`);
@@ -84,19 +47,26 @@ export async function train(experiment: Experiment, options: RunOptions): Promis
     log.info("stopping; Ctrl-C again stops at once, without a checkpoint");
     trainer.cancel();
   });
+  if (options.parent !== undefined) interrupt.follow(options.parent);
   try {
     const request = { files: dataFiles(experiment), cacheDir: cacheFolder() };
     const data = await display.during("reading the data", trainer.stats, trainer.attachData(request));
     if (checkpoint) await trainer.load(checkpoint.path);
     const environment = describeEnvironment(options.threads);
     const { manifest, plan } = experiment;
+    if (!lock.isHeld) {
+      await lock.take();
+      await folder.check(manifest, false); // another process may have trained there meanwhile
+    }
     await folder.begin(
       { "manifest.json": manifest, "plan.json": plan, "environment.json": environment },
       data.tokenizerFile,
     );
-    using events = await EventLog.open(folder.eventsPath, step, options.isJson);
+    const { steps, isJson } = options;
+    using events = await EventLog.open(folder.eventsPath, { step, steps, isEchoed: isJson });
+    const alarm = alarmOf(experiment, events.before);
     const { threads, core: { isa } } = environment;
-    events.write({ type: "start", step, name: plan.name, steps: options.steps, threads, isa, data });
+    events.write({ type: "start", step, name: plan.name, steps, threads, isa, data });
     announce(log, options.out, step, data);
     const savedStep = checkpoint?.step;
     await trainRecorded({
@@ -108,6 +78,7 @@ export async function train(experiment: Experiment, options: RunOptions): Promis
       log,
       interrupt,
       events,
+      alarm,
       data,
       step,
       savedStep,
@@ -129,7 +100,7 @@ async function trainRecorded(run: Run): Promise<void> {
   try {
     const held = await trainLoop(run);
     await save(run);
-    if (run.interrupt.isRequested || !held) {
+    if (!held) {
       end("interrupted");
       run.log.info(`interrupted at step ${run.step}; go on with --resume`);
       Deno.exitCode = INTERRUPTED;
@@ -154,50 +125,6 @@ async function trainRecorded(run: Run): Promise<void> {
     }
     throw error;
   }
-}
-
-/** Steps, evaluations and checkpoints; returns the last evaluation, or nothing if it was interrupted before. */
-async function trainLoop(run: Run): Promise<StatValues | undefined> {
-  const { trainer, display, events, interrupt, options } = run;
-  const { train, checkpoint, eval: evaluation } = run.experiment.plan;
-  const stepTokens = train.batch * train.accumulation * train.seqLen;
-  let held: StatValues | undefined;
-  let speed: Speed | undefined;
-  try {
-    while (run.step < options.steps && !interrupt.isRequested) {
-      const stats = await trainer.step();
-      run.step = stats.step;
-      events.write(stepEvent(stats, stepTokens));
-      speed = { secondsPerStep: smooth(speed?.secondsPerStep, stats.stepSeconds), stepTokens };
-      display.step(run.step, progressLine(stats, options.steps, speed));
-      if (run.step === options.steps || run.step % evaluation.every === 0) held = await evaluate(run);
-      if (run.step % checkpoint.every === 0) await save(run);
-    }
-  } catch (error) {
-    if (!isCancelled(error)) throw error;
-    return undefined;
-  }
-  return held;
-}
-
-async function evaluate(run: Run): Promise<StatValues> {
-  const { trainer, display, events, log, experiment: { plan: { eval: { batches } } } } = run;
-  const stats = await display.during("evaluating", trainer.stats, trainer.evaluate(batches));
-  const event = evalEvent(stats, run.step);
-  events.write(event);
-  log.info(`step ${run.step}: held-out loss ${event.loss.toFixed(4)}, perplexity ${event.perplexity.toFixed(2)}`);
-  return stats;
-}
-
-/** Saves a checkpoint unless there is one of this step, and only then removes old ones. */
-async function save(run: Run): Promise<void> {
-  if (run.step === run.savedStep) return;
-  const path = run.folder.checkpointPath(run.step);
-  await run.trainer.save(path);
-  run.savedStep = run.step;
-  await run.folder.prune(run.experiment.plan.checkpoint.keep);
-  run.events.write({ type: "checkpoint", step: run.step, path: relative(run.folder.path, path) });
-  run.log.debug(`saved ${path}`);
 }
 
 /** A text by the model as it was saved. */
@@ -225,17 +152,8 @@ function announce(log: Log, out: string, step: number, data: DataInfo): void {
   log.info(step === 0 ? `training in ${out}` : `going on in ${out} after step ${step}`);
 }
 
-/** Moving average over about the last ten steps. */
-function smooth(before: number | undefined, now: number): number {
-  return before === undefined ? now : before + (now - before) / 10;
-}
-
 /** A path as one would type it here: relative below the working folder, otherwise as it is. */
 function here(path: string): string {
   const below = relative(Deno.cwd(), path);
   return below.startsWith("..") ? path : below;
-}
-
-function isCancelled(error: unknown): boolean {
-  return error instanceof BowlineError && error.code === "cancelled";
 }

@@ -1,0 +1,123 @@
+/** The steps of a run, with their record: training, evaluation, checkpoints. */
+import { relative } from "@std/path";
+import type { Manifest, Plan } from "../../experiments/mod.ts";
+import type { StatValues } from "../../ffi/ts/stats.ts";
+import { BowlineError } from "../../ffi/ts/status.ts";
+import type { DataInfo, Trainer } from "../../ffi/ts/trainer.ts";
+import type { LogLevel } from "../levels.ts";
+import type { Log } from "../log.ts";
+import type { CollapseAlarm } from "./alarm.ts";
+import type { Display } from "./display.ts";
+import { evalEvent, type EventLog, stepEvent } from "./events.ts";
+import type { RunFolder } from "./folder.ts";
+import type { Interrupt } from "./interrupt.ts";
+import { progressLine, type Speed } from "./text.ts";
+
+/** What to run. */
+export interface Experiment {
+  /** What was asked. */
+  readonly manifest: Manifest;
+  /** What it resolved to. */
+  readonly plan: Plan;
+}
+
+/** How to run an experiment; the experiment itself is not changed by any of it. */
+export interface RunOptions {
+  /** Folder of the run. */
+  readonly out: string;
+  /** Stop after this many completed steps, counted from the start of the run. */
+  readonly steps: number;
+  /** Threads; 0 means all cores. */
+  readonly threads: number;
+  /** Go on from the newest checkpoint. */
+  readonly isResuming: boolean;
+  /** The process that this one works for: wait for the folder if it is in use, and stop when that process ends. */
+  readonly parent?: number | undefined;
+  /** Print events to stdout, and nothing else there. */
+  readonly isJson: boolean;
+  /** Print no progress and no summary. */
+  readonly isQuiet: boolean;
+  /** Which messages are shown. */
+  readonly logLevel: LogLevel;
+}
+
+/** Everything that a run in progress uses. */
+export interface Run {
+  readonly experiment: Experiment;
+  readonly options: RunOptions;
+  readonly folder: RunFolder;
+  readonly trainer: Trainer;
+  readonly display: Display;
+  readonly log: Log;
+  readonly interrupt: Interrupt;
+  readonly events: EventLog;
+  readonly alarm: CollapseAlarm;
+  readonly data: DataInfo;
+  /** Completed steps. */
+  step: number;
+  /** Completed steps of the newest checkpoint. */
+  savedStep: number | undefined;
+}
+
+/** Steps, evaluations and checkpoints; returns the evaluation at the end, or nothing if it was interrupted before. */
+export async function trainLoop(run: Run): Promise<StatValues | undefined> {
+  const { trainer, display, interrupt, options } = run;
+  const { train, checkpoint, eval: evaluation } = run.experiment.plan;
+  const stepTokens = train.batch * train.accumulation * train.seqLen;
+  let speed: Speed | undefined;
+  try {
+    while (run.step < options.steps && !interrupt.isRequested) {
+      const stats = await trainer.step();
+      run.step = stats.step;
+      record(run, stepEvent(stats, stepTokens));
+      speed = { secondsPerStep: smooth(speed?.secondsPerStep, stats.stepSeconds), stepTokens };
+      display.step(run.step, progressLine(stats, options.steps, speed));
+      if (run.step < options.steps && run.step % evaluation.every === 0) await evaluate(run);
+      if (run.step % checkpoint.every === 0) await save(run);
+    }
+    await save(run); // the evaluation can be done again, the steps need not be
+    return interrupt.isRequested ? undefined : await evaluate(run);
+  } catch (error) {
+    if (!isCancelled(error)) throw error;
+    return undefined;
+  }
+}
+
+/** Records a step, and what there is to warn of. */
+function record({ events, alarm, log }: Run, event: ReturnType<typeof stepEvent>): void {
+  events.write(event);
+  for (const message of alarm.observe(event)) {
+    events.write({ type: "warning", step: event.step, message });
+    log.warn(message);
+  }
+}
+
+async function evaluate(run: Run): Promise<StatValues> {
+  const { trainer, display, events, log, experiment: { plan: { eval: { batches } } } } = run;
+  const stats = await display.during("evaluating", trainer.stats, trainer.evaluate(batches));
+  const event = evalEvent(stats, run.step);
+  events.write(event);
+  log.info(`step ${run.step}: held-out loss ${event.loss.toFixed(4)}, perplexity ${event.perplexity.toFixed(2)}`);
+  return stats;
+}
+
+/** Saves a checkpoint unless there is one of this step, and only then removes old ones. */
+export async function save(run: Run): Promise<void> {
+  if (run.step === run.savedStep) return;
+  const path = run.folder.checkpointPath(run.step);
+  await run.trainer.save(path);
+  run.savedStep = run.step;
+  await run.folder.prune(run.experiment.plan.checkpoint.keep);
+  run.events.write({ type: "checkpoint", step: run.step, path: relative(run.folder.path, path) });
+  run.log.debug(`saved ${path}`);
+}
+
+/** Moving average over about the last ten steps. */
+function smooth(before: number | undefined, now: number): number {
+  return before === undefined ? now : before + (now - before) / 10;
+}
+
+/** Whether a call of the core ended because it was asked to. */
+export function isCancelled(error: unknown): boolean {
+  return error instanceof BowlineError && error.code === "cancelled";
+}
