@@ -19,7 +19,7 @@ const { success } = await new Deno.Command(Deno.execPath(), {
     "--allow-env",
     "--allow-sys",
     "--allow-ffi",
-    "--allow-run=git",
+    "--allow-run", // of git and of itself, whose path is not known yet
     `--include=${library}`,
     `--output=${join("dist", "bowline")}`,
     "cli/main.ts",

@@ -3,6 +3,7 @@ import { Command } from "@cliffy/command";
 import config from "../deno.json" with { type: "json" };
 import { doctorCommand } from "./doctor.ts";
 import { fail } from "./errors.ts";
+import { experimentsCommand } from "./experiments/mod.ts";
 import { generateCommand } from "./generate.ts";
 import { planCommand } from "./plan.ts";
 import { trainCommand } from "./train.ts";
@@ -19,6 +20,7 @@ export async function main(args: readonly string[]): Promise<void> {
       .command("train", trainCommand())
       .command("plan", planCommand())
       .command("generate", generateCommand())
+      .command("experiments", experimentsCommand())
       .command("doctor", doctorCommand())
       .parse([...args]);
   } catch (error) {

@@ -47,6 +47,11 @@ export class Display {
     }
   }
 
+  /** Shows a text as the progress line, where there is one: it is too fleeting to be printed. */
+  status(text: string): void {
+    this.#show(text);
+  }
+
   /** Removes the progress line. */
   clear(): void {
     this.#show("");

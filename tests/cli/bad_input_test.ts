@@ -1,5 +1,5 @@
 /** What a user can get wrong: each mistake is answered by one line that names it, exit code 2, and nothing written. */
-import assert from "node:assert/strict";
+import { assertMistake } from "./mistakes.ts";
 import { stepFolder, words, Workspace } from "./program.ts";
 
 /** A mistake in a command line that starts with `train MANIFEST --out run`. */
@@ -34,24 +34,6 @@ const SETTINGS: readonly Mistake[] = [
     says: /4000|4001/,
   },
 ];
-
-async function assertMistake(workspace: Workspace, args: readonly string[], says: RegExp): Promise<void> {
-  const before = names(workspace.path);
-  const { code, stdout, stderr } = await workspace.run(...args);
-  assert.match(stderr, /^error: [^\n]+\n$/, "one line");
-  assert.match(stderr, says);
-  assert.equal(code, 2);
-  assert.equal(stdout, "");
-  assert.deepEqual(names(workspace.path), before, "nothing written");
-}
-
-/** Every path below a folder but those of the cache, with their sizes. */
-function names(folder: string, below = ""): string[] {
-  return [...Deno.readDirSync(`${folder}/${below}`)].filter(({ name }) => name !== "cache").flatMap((entry) => {
-    const path = `${below}/${entry.name}`;
-    return entry.isDirectory ? names(folder, path) : [`${path} ${Deno.statSync(folder + path).size}`];
-  }).sort();
-}
 
 Deno.test("bowline train refuses", async (t) => {
   await using workspace = await Workspace.make();

@@ -8,26 +8,13 @@ const LONG = ["--set", "train.steps=100000", "--set", "eval.every=100000"];
 async function interrupt(workspace: Space, out: string, signals: 1 | 2) {
   const child = workspace.start("train", workspace.manifest, "--out", out, ...LONG);
   const output = child.output();
-  await Promise.race([recorded(workspace, out, 3), output]);
+  await Promise.race([workspace.recorded(out, 3), output]);
   child.kill("SIGINT");
   if (signals === 2) {
     await new Promise((resolve) => setTimeout(resolve, 1));
     child.kill("SIGINT");
   }
   return await output;
-}
-
-/** Waits until a run has recorded a step, but not for ever. */
-async function recorded(workspace: Space, out: string, step: number): Promise<void> {
-  for (let attempt = 0; attempt < 4000; attempt++) {
-    try {
-      const text = await Deno.readTextFile(workspace.at(out, "events.jsonl"));
-      if (text.includes(`"type":"step","step":${step},`)) return;
-    } catch (error) {
-      if (!(error instanceof Deno.errors.NotFound)) throw error;
-    }
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
 }
 
 Deno.test("Ctrl-C saves a checkpoint of the last recorded step and exits with 130", async () => {

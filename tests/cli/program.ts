@@ -11,6 +11,7 @@ const FLAGS = [
   "--allow-ffi",
   "--allow-env",
   "--allow-sys=hostname",
+  `--allow-run=${Deno.execPath()}`, // `experiments run` starts the program once more
 ];
 
 /** How a program ended. */
@@ -108,6 +109,19 @@ export class Workspace implements AsyncDisposable {
   /** The events that a run recorded. */
   async events(out: string): Promise<Event[]> {
     return parseEvents(await Deno.readTextFile(this.at(out, "events.jsonl")));
+  }
+
+  /** Waits until a run has recorded a step, but not for ever. */
+  async recorded(out: string, step: number): Promise<void> {
+    for (let attempt = 0; attempt < 4000; attempt++) {
+      try {
+        const text = await Deno.readTextFile(this.at(out, "events.jsonl"));
+        if (text.includes(`"type":"step","step":${step},`)) return;
+      } catch (error) {
+        if (!(error instanceof Deno.errors.NotFound)) throw error;
+      }
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
   }
 
   /** Removes the folder. */

@@ -7,7 +7,7 @@ Deno.test("bowline train leaves a complete run folder", async () => {
   const { stdout, stderr } = await workspace.train("run");
   assert.deepEqual(
     [...Deno.readDirSync(workspace.at("run"))].map((entry) => entry.name).sort(),
-    ["checkpoints", "environment.json", "events.jsonl", "manifest.json", "plan.json", "tokenizer.json"],
+    ["checkpoints", "environment.json", "events.jsonl", "lock", "manifest.json", "plan.json", "tokenizer.json"],
   );
   assert.deepEqual(workspace.checkpoints("run"), [10, 15, 20].map(stepFolder), "the newest 3, every 5 steps");
   assert.match(stdout, /held-out loss .*perplexity .*bits per byte/);

@@ -66,6 +66,11 @@ export class Command<O = Record<never, never>, A extends unknown[] = [], T exten
 
   /** Makes an empty command. */
   constructor() {
+    // Called where a command of commands is given none of them.
+    this.#base.help = () => {
+      this.showHelp();
+      throw new CommanderError(0, "commander.help", "help was shown");
+    };
     this.#base.exitOverride().helpOption("-h, --help", "Show this help.").configureHelp({ showGlobalOptions: true });
     this.#base.configureOutput({
       writeOut: (text) => Deno.stdout.writeSync(new TextEncoder().encode(text)),
@@ -158,9 +163,8 @@ export class Command<O = Record<never, never>, A extends unknown[] = [], T exten
   showHelp(): void {
     this.#base.outputHelp();
   }
-  /** Parses the arguments and runs the action; with no arguments at all a command of commands shows its help. */
+  /** Parses the arguments and runs the action; a command of commands that is given none of them shows its help. */
   async parse(args: readonly string[] = Deno.args): Promise<void> {
-    if (args.length === 0 && this.#base.commands.length > 0) return this.showHelp();
     try {
       await this.#base.parseAsync(args, { from: "user" });
     } catch (error) {
