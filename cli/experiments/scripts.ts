@@ -79,9 +79,9 @@ ${directives.map((directive) => `#SBATCH ${directive}`).join("\n")}
 # Trains ${name}. The job is put back into the queue after a failure and at its time limit.
 ${setup(selected, options)}
 stopping=
+trap 'stopping=yes; kill -TERM $(jobs -p)' TERM
 "\${train[@]}" &
 child=$!
-trap 'stopping=yes; kill -TERM "$child"' TERM
 wait "$child"
 code=$?
 # The signal ends the first wait; the second waits for the checkpoint.

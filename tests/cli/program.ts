@@ -1,8 +1,10 @@
 /** Runs the program as users do, in a process of its own, on a model and a text that take well under a second. */
 import { join } from "@std/path";
 
-const MAIN = new URL("../../cli/main.ts", import.meta.url).pathname;
-const FLAGS = [
+/** The program. */
+export const MAIN = new URL("../../cli/main.ts", import.meta.url).pathname;
+/** Permissions that it has in tests. */
+export const FLAGS = [
   "run",
   "--quiet",
   "--no-prompt",
