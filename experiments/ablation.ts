@@ -127,7 +127,7 @@ export const MODES: Readonly<Record<string, readonly SitePart[]>> = {
 };
 
 /** Of dense models, whose single expert needs no router. */
-const DENSE_MODES: typeof MODES = { alltie: MODES["alltie"]!, ffnonly: ["experts"] };
+const DENSE_MODES: typeof MODES = { alltie: MODES["alltie"]!, ffnonly: ["router", "experts"] };
 
 /** Names of the published variants of a configuration: 24, or 7 of a dense one. */
 export function variants(config: string): string[] {
