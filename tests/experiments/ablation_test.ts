@@ -32,10 +32,19 @@ Deno.test(
   "parameters equal the 54 published counts of the main grid by name",
   { ignore: golden === null },
   async () => {
-    const rows: { arch: string; total: number }[] = JSON.parse(await Deno.readTextFile(golden!)).arch;
-    const totals = mainExperiments.map((input) => countParameters(plan(input)).total);
-    assert.deepEqual(totals.sort((a, b) => a - b), rows.map((row) => row.total).sort((a, b) => a - b));
-    assert.equal(countParameters(plan(preset("qwen3-regular-g4-w2x"))).total, 4_509_097_984 - 0);
+    const rows:
+      (Record<"arch" | "scale", string> & Record<"tie_group_size" | "tied_layer_experts" | "total", number>)[] =
+        JSON.parse(await Deno.readTextFile(golden!)).arch;
+    const families: Record<string, string> = { olmoe: "olmoe", qwen3moe: "qwen3", deepseek: "deepseek-style" };
+    const suffixes: Record<string, string> = { "0.25": "-narrow", "1": "", "2": "-w2x", "4": "-w4x" };
+    const names = rows.map((row) => {
+      const untied = `${families[row.arch]}-${row.scale}`;
+      const suffix = suffixes[row.tied_layer_experts / preset(untied).model.experts];
+      const name = `${untied}-g${row.tie_group_size}${suffix}`;
+      assert.equal(countParameters(plan(preset(name))).total, row.total, name);
+      return name;
+    });
+    assert.deepEqual(names.sort(), mainExperiments.map((input) => input.name).sort());
   },
 );
 

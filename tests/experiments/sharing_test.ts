@@ -147,7 +147,7 @@ const faults: [what: string, tie: Changes, path: string, wanted: string, others?
   ["loops beside ends", { skipFirst: 1, loops: [[1, 6]] }, "tie.skipFirst + tie.skipLast", "0 beside tie.loops"],
   ["widening without a loop", { loops: [[6, 1]], expand: 9 }, "tie.expand", "null where no layer is looped"],
   ["nothing shared", { share: [] }, "tie.share", "at least one of attentionNorm, attention"],
-  ["a shared thing that is none", { share: ["head"] }, "tie.share.0", '"experts"'],
+  ["a shared thing that is none", { share: ["head"] }, "tie.share.0", '"attentionNorm", "attention"'],
   [
     "an adapter of rank 0",
     { loops: [[1, 6]], share: ["attention"], adapterRank: 0 },
