@@ -1,6 +1,6 @@
 /**
- * The main experiments of the Expert Tying study (arXiv 2606.16825): three architectures at three scales, untied. Tie
- * them with `tie.groupSize` 2 or 4; widen tied banks with `tie.expand` 2E or 4E, narrow untied ones with E/4.
+ * The main experiments of the Expert Tying study (arXiv 2606.16825): three architectures at three scales, untied
+ * (`olmoe-tiny`), and each in the six published ways of tying and widening (`olmoe-tiny-g4-w2x`).
  */
 import type { Family, ManifestInput } from "./manifest.ts";
 
@@ -23,7 +23,12 @@ const qwen3: Record<string, Size> = {
 
 const deepseek = Object.fromEntries(Object.entries(olmoe).map(([scale, size]) => [scale, { ...size, topK: 6 }]));
 
-const sizes: Record<Family, Record<string, Size>> = { "olmoe": olmoe, "qwen3": qwen3, "deepseek-style": deepseek };
+/** The published families of the main experiments, by scale. */
+const sizes: Record<Exclude<Family, "vanilla">, Record<string, Size>> = {
+  "olmoe": olmoe,
+  "qwen3": qwen3,
+  "deepseek-style": deepseek,
+};
 
 /** Published steps. None is published for small: it gets those of tiny. */
 const STEPS: Record<string, number> = { regular: 30_000, small: 20_000, tiny: 20_000 };
@@ -45,4 +50,24 @@ function experiment(family: Family, scale: string, size: Size): ManifestInput {
 /** The nine untied experiments, named `<arch>-<scale>`. */
 export const architectures: readonly ManifestInput[] = Object.entries(sizes).flatMap(([family, scales]) =>
   Object.entries(scales).map(([scale, size]) => experiment(family as Family, scale, size))
+);
+
+/** Ties and widths by suffix: g consecutive middle sites share a bank of so many times E experts. */
+export const TIES: Readonly<Record<string, { groupSize: number; widen: number }>> = {
+  "g1": { groupSize: 1, widen: 1 },
+  "g2": { groupSize: 2, widen: 1 },
+  "g4": { groupSize: 4, widen: 1 },
+  "g4-w2x": { groupSize: 4, widen: 2 },
+  "g4-w4x": { groupSize: 4, widen: 4 },
+  // As many parameters as g4, by narrower banks in place of shared ones.
+  "g1-narrow": { groupSize: 1, widen: 1 / 4 },
+};
+
+/** The 54 published configurations, named `<arch>-<scale>-<tie>`. */
+export const mainExperiments: readonly ManifestInput[] = architectures.flatMap((untied) =>
+  Object.entries(TIES).map(([suffix, { groupSize, widen }]) => ({
+    ...untied,
+    name: `${untied.name}-${suffix}`,
+    tie: { ...untied.tie, groupSize, expand: widen === 1 ? null : untied.model.experts * widen },
+  }))
 );

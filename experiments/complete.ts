@@ -2,6 +2,7 @@
 import type * as z from "zod";
 import { type ManifestError, unknownKey, unusable } from "./errors.ts";
 import type { Manifest, ManifestInput } from "./manifest.ts";
+import { rules } from "./rules.ts";
 import { manifestKeys, manifestSchema } from "./schema.ts";
 
 const OLMOE = {
@@ -16,6 +17,13 @@ const FAMILIES: Record<string, Partial<Manifest["model"]>> = {
   "olmoe": OLMOE,
   "deepseek-style": OLMOE,
   "qwen3": { qkNorm: "head", clamp: null, router: { score: "softmax-then-top-k", renormalize: true }, eps: 1e-6 },
+  "vanilla": {
+    qkNorm: "head",
+    clamp: null,
+    router: { score: "top-k-then-softmax", renormalize: false },
+    eps: 1e-6,
+    tiedHead: true,
+  },
 };
 
 /** Published peak learning rates (arXiv 2606.16825). */
@@ -23,8 +31,17 @@ const LEARNING_RATES: Record<string, number> = { muon: 0.02, adamw: 3e-4 };
 
 /** Published numbers where there are such; data, checkpoints and evaluation are this project's choice. */
 const DEFAULTS = {
-  model: { ropeTheta: 10_000, maxSeqLen: 4096, paddingToken: null },
-  tie: { groupSize: 1, skipFirst: 2, skipLast: 2, expand: null },
+  model: { ropeTheta: 10_000, maxSeqLen: 4096, paddingToken: null, tiedHead: false },
+  tie: {
+    groupSize: 1,
+    skipFirst: 2,
+    skipLast: 2,
+    expand: null,
+    loops: null,
+    share: ["experts"],
+    partitions: { attentionNorm: null, attention: null, ffnNorm: null, router: null, experts: null },
+    adapterRank: null,
+  },
   losses: { balance: { coefficient: 0.01, counts: "top-k" }, z: { coefficient: 1e-4 }, maskLastTarget: false },
   optimizer: {
     kind: "muon",
@@ -37,6 +54,7 @@ const DEFAULTS = {
     warmupSteps: 100,
     finalFraction: 0.1,
     tiedLrDivisor: "sqrt",
+    divisorScope: "shared-banks",
     recompute: false,
     seed: 42,
   },
@@ -50,6 +68,7 @@ const DEFAULTS = {
   },
   checkpoint: { every: 500, keep: 3 },
   eval: { every: 500, batches: null },
+  collapse: { expertShare: 0.9, deadExperts: 1, steps: 50 },
 };
 
 /** Unions taken whole: half of one member and half of another is no member. */
@@ -63,7 +82,7 @@ const WHOLE = new Set(["tokenizer", "heldOut"]);
  * value that does not fit another one.
  */
 export function manifest(input: ManifestInput): Manifest {
-  const result = manifestSchema.safeParse(merge(derived(input), merge(DEFAULTS, input)), { reportInput: true });
+  const result = manifestSchema.safeParse(merge(merge(DEFAULTS, derived(input)), input), { reportInput: true });
   if (!result.success) throw explain(result.error.issues);
   for (const { path, is, wanted, fits } of rules(result.data)) if (!fits) throw unusable(path, is, wanted);
   return result.data;
@@ -83,6 +102,8 @@ function derived(input: unknown): unknown {
       ...(heads && { kvHeads: heads }),
       ...(canDivide && { headDim: width / heads }),
     },
+    // Loops say for every site whether it is in a group: no site is skipped beside them.
+    ...(at("tie", "loops") && { tie: { skipFirst: 0, skipLast: 0 } }),
     train: { lr: LEARNING_RATES[at("optimizer", "kind") || "muon"] },
     data: { tokenizer: { kind: "train-bpe", vocab: at("model", "vocab") } },
   };
@@ -115,77 +136,4 @@ function explain(issues: readonly z.core.$ZodIssue[]): ManifestError {
   if (choices) return unusable(at, issue.input, choices.map((choice) => JSON.stringify(choice)).join(", "));
   if (issue.code === "invalid_type" && issue.expected === "object") return unusable(at, issue.input, "an object");
   return unusable(at, issue.input, issue.message);
-}
-
-interface Rule {
-  path: string;
-  is: unknown;
-  wanted: string;
-  fits: boolean;
-}
-
-/** What the keys of a manifest must be to one another. */
-function rules({ model, tie, losses, train, data }: Manifest): Rule[] {
-  const middle = model.layers - tie.skipFirst - tie.skipLast;
-  const fewest = Math.min(model.experts, tie.expand ?? model.experts);
-  const { tokenizer, heldOut } = data;
-  const hasData = data.corpus !== null || data.files.length > 0;
-  const rule = (path: string, is: unknown, wanted: string, fits: boolean): Rule => ({ path, is, wanted, fits });
-  return [
-    rule(
-      "model.heads",
-      model.heads,
-      `a multiple of model.kvHeads (${model.kvHeads})`,
-      model.heads % model.kvHeads === 0,
-    ),
-    rule("model.headDim", model.headDim, "an even number (rotary pairs)", model.headDim % 2 === 0),
-    rule("model.topK", model.topK, `at most model.experts (${model.experts})`, model.topK <= model.experts),
-    rule("tie.expand", tie.expand, `at least model.topK (${model.topK})`, model.topK <= fewest),
-    rule(
-      "tie.skipFirst + tie.skipLast",
-      tie.skipFirst + tie.skipLast,
-      `at most model.layers (${model.layers})`,
-      middle >= 0,
-    ),
-    rule("tie.groupSize", tie.groupSize, "1 where no site is between the ends", tie.groupSize === 1 || middle > 0),
-    rule("tie.expand", tie.expand, "null where no site is between the ends", tie.expand === null || middle > 0),
-    rule(
-      "model.router.renormalize",
-      model.router.renormalize,
-      "false: a softmax over the chosen sums to 1 already",
-      !model.router.renormalize || model.router.score !== "top-k-then-softmax",
-    ),
-    rule(
-      "losses.maskLastTarget",
-      losses.maskLastTarget,
-      "false where train.seqLen is 1: no target is left",
-      !losses.maskLastTarget || train.seqLen > 1,
-    ),
-    rule("train.seqLen", train.seqLen, `at most model.maxSeqLen (${model.maxSeqLen})`, train.seqLen <= model.maxSeqLen),
-    rule(
-      "model.paddingToken",
-      model.paddingToken,
-      `below model.vocab (${model.vocab}), or null`,
-      model.paddingToken === null || model.paddingToken < model.vocab,
-    ),
-    rule("data.files", data.files, "none beside data.corpus", data.corpus === null || data.files.length === 0),
-    rule(
-      "data.tokenizer.vocab",
-      tokenizer.kind === "train-bpe" && tokenizer.vocab,
-      `at most model.vocab (${model.vocab})`,
-      tokenizer.kind !== "train-bpe" || tokenizer.vocab <= model.vocab,
-    ),
-    rule(
-      "data.tokenizer.vocab",
-      tokenizer.kind === "train-bpe" && tokenizer.vocab,
-      "at least 257 (256 bytes and the separator)",
-      tokenizer.kind !== "train-bpe" || tokenizer.vocab >= 257 || !hasData,
-    ),
-    rule(
-      "data.heldOut.index",
-      heldOut.kind === "documents" && heldOut.index,
-      `below data.heldOut.every (${heldOut.kind === "documents" && heldOut.every})`,
-      heldOut.kind !== "documents" || heldOut.index < heldOut.every,
-    ),
-  ];
 }

@@ -30,7 +30,7 @@ export function countParameters(plan: Plan): ParameterCounts {
 
 /** FLOPs of one token, a multiplication and an addition counted apart. */
 export interface TokenFlops {
-  /** q, k, v and output projections. */
+  /** q, k, v and output projections, and the adapter of q and k. */
   attentionProjections: number;
   /** Scores and weighted values: the mean over the positions of a window, causal. */
   attentionScores: number;
@@ -65,7 +65,11 @@ export interface Flops {
 export function countFlops(plan: Plan): Flops {
   const { seqLen, recompute } = plan.train;
   const forward = withTotal({
-    attentionProjections: overSites(plan, ({ attention: { shape: { D, H, Hkv, P } } }) => 4 * D * P * (H + Hkv)),
+    attentionProjections: overSites(
+      plan,
+      ({ attention: { shape: { D, H, Hkv, P } }, adapter }) =>
+        4 * D * P * (H + Hkv) + (adapter ? 2 * bankElements(adapter) : 0),
+    ),
     // Two products of 2 H P FLOPs per key; position s sees s + 1 keys, (S + 1) / 2 in the mean.
     attentionScores: overSites(plan, ({ attention: { shape: { H, P } } }) => 2 * H * P * (seqLen + 1)),
     router: overSites(plan, ({ router: { shape: { D, E } } }) => 2 * D * E),
@@ -127,7 +131,7 @@ export function countTraffic(plan: Plan, savedPerMicroStep: number): Traffic {
   const microStep = plan.train.batch * plan.train.seqLen;
   // Forward, input gradient, and read and write of the weight gradient; once more to recompute.
   const passes = plan.train.recompute ? 5 : 4;
-  const used = overSites(plan, (site) => sum(Object.values(site).map(bankElements)));
+  const used = overSites(plan, (site) => sum(Object.values(site).map((bank) => bank ? bankElements(bank) : 0)));
   const head = bankElements(
     plan.model.head === plan.model.embedding
       ? bankOf(plan, plan.model.head, "embedding")

@@ -4,7 +4,13 @@
  */
 
 /** Architectures whose options are known. */
-export type Family = "olmoe" | "qwen3" | "deepseek-style";
+export type Family = "olmoe" | "qwen3" | "deepseek-style" | "vanilla";
+
+/** What a site is made of, in the order it computes. Sites that share a part use one bank of it. */
+export const SITE_PARTS = ["attentionNorm", "attention", "ffnNorm", "router", "experts"] as const;
+
+/** A part of a site. */
+export type SitePart = typeof SITE_PARTS[number];
 
 /** A complete manifest, as a run folder stores it: every key is present. */
 export interface Manifest {
@@ -29,9 +35,19 @@ export interface Manifest {
     ropeTheta: number;
     maxSeqLen: number;
     paddingToken: number | null;
+    tiedHead: boolean;
   };
-  /** Which sites share experts. */
-  tie: { groupSize: number; skipFirst: number; skipLast: number; expand: number | null };
+  /** Which sites share what. */
+  tie: {
+    groupSize: number;
+    skipFirst: number;
+    skipLast: number;
+    expand: number | null;
+    loops: [layers: number, loops: number][] | null;
+    share: SitePart[];
+    partitions: Record<SitePart, number[][] | null>;
+    adapterRank: number | null;
+  };
   /** Losses beside the language-model loss. */
   losses: {
     balance: { coefficient: number; counts: "top-k" | "argmax" };
@@ -55,6 +71,7 @@ export interface Manifest {
     warmupSteps: number;
     finalFraction: number;
     tiedLrDivisor: "none" | "sqrt" | "linear" | number;
+    divisorScope: "shared-banks" | "loop-group";
     recompute: boolean;
     seed: number;
   };
@@ -72,6 +89,8 @@ export interface Manifest {
   checkpoint: { every: number; keep: number };
   /** When the held-out set is evaluated, and how much of it. */
   eval: { every: number; batches: number | null };
+  /** When a run warns that its routers collapse. */
+  collapse: { expertShare: number; deadExperts: number; steps: number };
 }
 
 /** An object of which any key may be left out, at any depth. A union with a `kind` is given whole, never mixed. */

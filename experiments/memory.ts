@@ -90,6 +90,7 @@ function scratchElements(plan: Plan, T: number): number {
   return sum([
     3 * T * D + 3 * T, // residual stream, its gradient, input of the head; tokens, targets, losses
     2 * T * D + 4 * q + 5 * kv, // attention: normed input, q, k, v ready for use, and the gradients of all
+    2 * most(({ adapter }) => adapter?.shape.R ?? 0), // the adapter's inner vector and its gradient
     2 * T * D + most(({ experts }) => experts.shape.E), // feed-forward: normed input, its gradient, logits
     2 * N * D + 4 * NF + N, // rows in expert order, activations, and their gradients
   ]);

@@ -1,5 +1,15 @@
 /** Experiments: typed manifests, the plans they resolve to, and what a plan costs. */
-export { architectures } from "./architectures.ts";
+export {
+  ablation,
+  type AblationName,
+  ablationNames,
+  CONFIGS,
+  MODES,
+  parseAblation,
+  TOPOLOGIES,
+  variants,
+} from "./ablation.ts";
+export { architectures, mainExperiments, TIES } from "./architectures.ts";
 export { manifest } from "./complete.ts";
 export {
   countFlops,
@@ -15,7 +25,14 @@ export {
 } from "./counts.ts";
 export { ManifestError } from "./errors.ts";
 export { loadManifest, type Overrides } from "./load.ts";
-export type { Family, Manifest, ManifestInput, Partially } from "./manifest.ts";
+export {
+  type Family,
+  type Manifest,
+  type ManifestInput,
+  type Partially,
+  SITE_PARTS,
+  type SitePart,
+} from "./manifest.ts";
 export { countMemory, type Memory } from "./memory.ts";
 export { nano, quickstart } from "./nano.ts";
 export {

@@ -53,6 +53,10 @@ export function parts(bank: Bank): Part[] {
         ...(bank.options.qkNorm === "none" ? [] : gains[bank.options.qkNorm]),
       ];
     }
+    case "adapter": {
+      const { D, H, Hkv, P, R } = bank.shape;
+      return [matrices("a", [R, D]), matrices("b_q", [H * P, R]), matrices("b_k", [Hkv * P, R])];
+    }
     case "experts": {
       const { E, D, F } = bank.shape;
       const pieces = bank.options.muonSlices === "split" ? 2 : 1;
@@ -78,6 +82,7 @@ export interface SiteBanks {
   ffnNorm: BankOf<"norm">;
   router: BankOf<"router">;
   experts: BankOf<"experts">;
+  adapter: BankOf<"adapter"> | null;
 }
 
 /**
@@ -101,6 +106,7 @@ export function siteBanks(plan: Plan): SiteBanks[] {
     ffnNorm: bankOf(plan, site.ffnNorm, "norm"),
     router: bankOf(plan, site.router, "router"),
     experts: bankOf(plan, site.experts, "experts"),
+    adapter: site.adapter === null ? null : bankOf(plan, site.adapter, "adapter"),
   }));
 }
 

@@ -9,7 +9,7 @@ import { checkpoint, data, evaluation, losses } from "./schema.ts";
 /** A resolved experiment. */
 export interface Plan {
   /** Version of this format. */
-  format: 1;
+  format: 2;
   /** Name of the experiment. */
   name: string;
   /** Seed of the initial weights and of the data order, u32. */
@@ -85,6 +85,8 @@ export interface BankKinds {
   router: { shape: { D: number; E: number }; options: { topK: number } & Manifest["model"]["router"] };
   /** Gate and up, fused: (E, 2F, D), and down: (E, D, F). */
   experts: { shape: { E: number; D: number; F: number }; options: { muonSlices: "fused" | "split" } };
+  /** A low-rank addition to the q and k projections (LoRA, arXiv 2106.09685): a (R, D), b_q (H P, R), b_k (Hkv P, R). */
+  adapter: { shape: { D: number; H: number; Hkv: number; P: number; R: number }; options: Record<string, never> };
 }
 
 /** A bank of one kind. */
@@ -105,6 +107,8 @@ export interface Site {
   router: string;
   /** Experts. */
   experts: string;
+  /** Low-rank addition to q and k, or null. */
+  adapter: string | null;
 }
 
 // --- schema ---
@@ -147,11 +151,12 @@ const banks: z.ZodType<Bank[]> = z.array(z.discriminatedUnion("kind", [
     renormalize: z.boolean(),
   }),
   bank("experts", { E: size, D: size, F: size }, { muonSlices: z.enum(["fused", "split"]) }),
+  bank("adapter", { D: size, H: size, Hkv: size, P: size, R: size }, {}),
 ]));
 
 /** The schema of plan.json: unknown and missing keys are errors. */
 export const planSchema: z.ZodType<Plan> = z.strictObject({
-  format: z.literal(1),
+  format: z.literal(2),
   name: text,
   seed: z.int().min(0).max(2 ** 32 - 1),
   model: z.strictObject({
@@ -166,8 +171,14 @@ export const planSchema: z.ZodType<Plan> = z.strictObject({
     paddingToken: z.int().min(0).nullable(),
   }),
   banks,
-  sites: z.array(z.strictObject({ attentionNorm: text, attention: text, ffnNorm: text, router: text, experts: text }))
-    .min(1),
+  sites: z.array(z.strictObject({
+    attentionNorm: text,
+    attention: text,
+    ffnNorm: text,
+    router: text,
+    experts: text,
+    adapter: text.nullable(),
+  })).min(1),
   losses,
   optimizer: z.strictObject({
     kind: z.enum(["muon", "adamw"]),

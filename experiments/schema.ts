@@ -4,7 +4,7 @@
  * width, V vocabulary, S sequence length, B batch.
  */
 import * as z from "zod";
-import type { Manifest } from "./manifest.ts";
+import { type Manifest, SITE_PARTS } from "./manifest.ts";
 
 // Each constructor takes the words that an error uses after "wanted".
 const integer = (least: number, wanted = `an integer of at least ${least}`) => z.int(wanted).min(least, wanted);
@@ -19,11 +19,12 @@ const flag = () => z.boolean("true or false");
 
 const NAME = "letters, digits and . _ - in parts joined by /";
 const DIVISOR = '"none", "sqrt", "linear" or a positive number';
+const SHARE = "a number above 0 and at most 1";
 // Seeds are u32 in the core.
 const SEED = "an integer from 0 to 4294967295";
 
 const model = z.strictObject({
-  family: z.enum(["olmoe", "qwen3", "deepseek-style"]).describe(
+  family: z.enum(["olmoe", "qwen3", "deepseek-style", "vanilla"]).describe(
     "architecture: gives qkNorm, clamp, router and eps where they are not set",
   ),
   vocab: integer(1).describe("V: rows of the embedding and of the head"),
@@ -49,14 +50,40 @@ const model = z.strictObject({
   paddingToken: integer(0, "an integer from 0 to model.vocab - 1, or null").nullable().describe(
     "a token whose embedding row gets no gradient, as the published OLMoE trainer has it for token 1; null: none",
   ),
+  tiedHead: flag().describe("whether the embedding is also the head: one matrix"),
 });
 
+const PARTITION = "groups of site numbers such as [[0, 2], [1, 3]], or null";
+const partition = (part: string) =>
+  z.array(z.array(z.int(PARTITION), PARTITION), PARTITION).nullable().describe(
+    `which sites share ${part}: groups in which every site stands once; null: as share says`,
+  );
+
+const LOOPS = "pairs [layers, loops] of integers of at least 1, or null";
+
 const tie = z.strictObject({
-  groupSize: integer(1).describe("g: consecutive middle sites that share one expert bank; 1: untied"),
-  skipFirst: integer(0).describe("sites at the start that keep their own bank"),
-  skipLast: integer(0).describe("sites at the end that keep their own bank"),
+  groupSize: integer(1).describe("g: consecutive middle sites that form a group; 1: none do"),
+  skipFirst: integer(0).describe("sites at the start that are in no group"),
+  skipLast: integer(0).describe("sites at the end that are in no group"),
   expand: integer(1, "an integer of at least 1 or null").nullable().describe(
-    "experts of a middle bank; null: model.experts. The ends always have model.experts",
+    "experts of a middle (or looped) site's bank; null: model.experts. The other sites always have model.experts",
+  ),
+  loops: z.array(z.tuple([z.int(LOOPS).min(1, LOOPS), z.int(LOOPS).min(1, LOOPS)], LOOPS), LOOPS).min(1, LOOPS)
+    .nullable().describe(
+      "in place of groupSize: blocks of layers, each applied so many times in a row; the uses of a layer are a group",
+    ),
+  share: z.array(z.enum(SITE_PARTS), "a list").min(1, `at least one of ${SITE_PARTS.join(", ")}`).describe(
+    "parts that the sites of a group share",
+  ),
+  partitions: z.strictObject({
+    attentionNorm: partition("the norm before attention"),
+    attention: partition("attention"),
+    ffnNorm: partition("the norm before the experts"),
+    router: partition("the router"),
+    experts: partition("experts"),
+  }).describe("any sharing, part by part; a part that is given here is not shared by group"),
+  adapterRank: integer(1, "an integer of at least 1 or null").nullable().describe(
+    "rank of a low-rank adapter (LoRA) on q and k, one for each site whose attention is shared; null: none",
   ),
 });
 
@@ -99,7 +126,10 @@ const train = z.strictObject({
   warmupSteps: integer(0).describe("steps of linear warmup before the cosine"),
   finalFraction: between(0, 1).describe("learning rate at the end over the peak"),
   tiedLrDivisor: z.union([z.enum(["none", "sqrt", "linear"], DIVISOR), positive(DIVISOR)], DIVISOR).describe(
-    "divides the learning rate of tied expert banks: sqrt or linear in a bank's uses, or one number for every middle bank if tie.groupSize > 1",
+    "divides the learning rate of tied banks: sqrt or linear in a bank's uses, or one number for every bank in a group",
+  ),
+  divisorScope: z.enum(["shared-banks", "loop-group"]).describe(
+    "what is divided: matrices that are shared, or all of Muon's matrices of a group's sites, by the group's size (published)",
   ),
   recompute: flag().describe("keep only each site's input and recompute the rest in the backward pass"),
   seed: z.int(SEED).min(0, SEED).max(2 ** 32 - 1, SEED).describe("seed of the initial weights and of the data order"),
@@ -149,19 +179,28 @@ export const evaluation: z.ZodType<Manifest["eval"]> = z.strictObject({
   ),
 });
 
+const collapse = z.strictObject({
+  expertShare: z.number(SHARE).gt(0, SHARE).max(1, SHARE).describe(
+    "largest share of tokens that have one expert as their first choice",
+  ),
+  deadExperts: nonNegative().describe("experts of a site that are no token's first choice, mean over sites"),
+  steps: integer(1).describe("steps in a row over a bound before the warning"),
+});
+
 /** The schema of a complete manifest: unknown and missing keys are errors. */
 export const manifestSchema: z.ZodType<Manifest> = z.strictObject({
   name: z.string(NAME).regex(/^[A-Za-z0-9][\w.-]*(\/[A-Za-z0-9][\w.-]*)*$/, NAME).describe(
     "name of the experiment and of its run folder",
   ),
   model: model.describe("the architecture"),
-  tie: tie.describe("which sites share experts"),
+  tie: tie.describe("which sites share what"),
   losses: losses.describe("losses beside the language-model loss"),
   optimizer: optimizer.describe("the optimizer"),
   train: train.describe("how long, how fast, on how much"),
   data: data.describe("what to train on"),
   checkpoint: checkpoint.describe("checkpoints"),
   eval: evaluation.describe("evaluation on the held-out set"),
+  collapse: collapse.describe("when to warn that routers use few experts"),
 });
 
 /** One key of the manifest, for help and for `--set`. */

@@ -1,4 +1,5 @@
-/** Topologies: which sites share which bank. Any bank kind may be tied over any partition of the sites. */
+/** Topologies: which sites share which bank. Any part of a site may be tied over any partition of the sites. */
+import { type Manifest, SITE_PARTS, type SitePart } from "./manifest.ts";
 import type { Bank, Site } from "./plan.ts";
 
 /** Sites that share one bank, by index, ascending. */
@@ -8,12 +9,12 @@ export type Group = readonly number[];
 export type Partition = readonly Group[];
 
 /** For each part of a site, how the sites share its banks. */
-export type Topology = Record<keyof Site, Partition>;
+export type Topology = Record<SitePart, Partition>;
 
 /** A bank without what its place in the topology gives. */
 export type BankBody<B extends Bank = Bank> = B extends Bank ? Omit<B, "id" | "uses"> : never;
 
-const PREFIXES: Record<keyof Site, string> = {
+const PREFIXES: Record<SitePart, string> = {
   attentionNorm: "attention_norm",
   attention: "attention",
   ffnNorm: "ffn_norm",
@@ -51,20 +52,75 @@ export function tieGroups(sites: number, { groupSize, skipFirst, skipLast }: Tie
   return groups;
 }
 
-/** Makes the banks of a topology, numbered in order of first use, and the sites that name them. */
+/**
+ * The partition of a loop topology: each entry is a block of layers that is applied so many times in a row, all its layers
+ * before the next time. The uses of one layer are a group: [2, 3] is 0, 2, 4 and 1, 3, 5.
+ */
+export function loopGroups(loops: readonly (readonly [layers: number, loops: number])[]): Partition {
+  let first = 0;
+  return loops.flatMap(([layers, times]) => {
+    const start = first;
+    first += layers * times;
+    const uses = (layer: number) => Array.from({ length: times }, (_, loop) => start + loop * layers + layer);
+    return Array.from({ length: layers }, (_, layer) => uses(layer));
+  });
+}
+
+/** Number of sites of a loop topology. */
+export function sitesOfLoops(loops: readonly (readonly [layers: number, loops: number])[]): number {
+  return loops.reduce((sites, [layers, times]) => sites + layers * times, 0);
+}
+
+/** The groups of a manifest's sites, whatever they share. */
+export function siteGroups({ model, tie }: Manifest): Partition {
+  return tie.loops ? loopGroups(tie.loops) : tieGroups(model.layers, tie);
+}
+
+/** The group that a site is in. */
+export function groupOf(partition: Partition, site: number): Group {
+  return partition.find((group) => group.includes(site)) ?? [site];
+}
+
+/** How the sites of a manifest share each part. */
+export function partitions(manifest: Manifest): Topology {
+  const { model, tie } = manifest;
+  const ascending = (group: readonly number[]) => group.toSorted((a, b) => a - b);
+  const given = (groups: readonly number[][]) => groups.map(ascending).sort((a, b) => a[0]! - b[0]!);
+  const shared = siteGroups(manifest);
+  const partition = (part: SitePart): Partition => {
+    const groups = tie.partitions[part];
+    return groups ? given(groups) : tie.share.includes(part) ? shared : untied(model.layers);
+  };
+  return Object.fromEntries(SITE_PARTS.map((part) => [part, partition(part)])) as Topology;
+}
+
+/** Whether a site is one of those that tying is about: between the ends, or a use of a looped layer. */
+export function isMiddle({ model, tie }: Manifest, site: number): boolean {
+  if (tie.loops) return groupOf(loopGroups(tie.loops), site).length > 1;
+  return site >= tie.skipFirst && site < model.layers - tie.skipLast;
+}
+
+/** Experts that a site's bank has. */
+export function expertsAt(manifest: Manifest, site: number): number {
+  return (isMiddle(manifest, site) ? manifest.tie.expand : null) ?? manifest.model.experts;
+}
+
+/** A site without its adapter, which no other site shares. */
+export type SharedParts = Pick<Site, SitePart>;
+
+/** Makes the banks of a topology, numbered in order of first use, and for each site the ids of those it uses. */
 export function layOut(
   topology: Topology,
-  make: { [Part in keyof Site]: (group: Group) => BankBody },
-): { banks: Bank[]; sites: Site[] } {
-  const parts = Object.keys(PREFIXES) as (keyof Site)[];
+  make: { [Part in SitePart]: (group: Group) => BankBody },
+): { banks: Bank[]; sites: SharedParts[] } {
   const banks: Bank[] = [];
-  const sites: Partial<Site>[] = [];
-  for (const part of parts) {
+  const sites: Partial<SharedParts>[] = [];
+  for (const part of SITE_PARTS) {
     topology[part].forEach((group, n) => {
       const id = `${PREFIXES[part]}.${n}`;
       banks.push({ id, uses: group.length, ...make[part](group) });
       for (const site of group) sites[site] = { ...sites[site], [part]: id };
     });
   }
-  return { banks, sites: sites as Site[] };
+  return { banks, sites: sites as SharedParts[] };
 }

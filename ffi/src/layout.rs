@@ -12,9 +12,14 @@ pub type ParamId = usize;
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Init {
     Ones,
-    /// Xavier-uniform of each matrix on its own: bound `gain * sqrt(6 / (rows + cols))`.
+    Zeros,
+    /// Xavier-uniform of each matrix on its own: bound `gain * sqrt(6 / (rows + cols))`. Parts of a matrix that Muon
+    /// orthogonalises apart are matrices of their own.
     Xavier {
         gain: f64,
+    },
+    Normal {
+        std: f64,
     },
 }
 
@@ -46,6 +51,19 @@ pub struct NormUse {
     pub eps: f32,
 }
 
+/// A low-rank addition to q and k: `x a^T b_q^T` and `x a^T b_k^T` (LoRA, arXiv 2106.09685).
+#[derive(Clone, Copy, Debug)]
+pub struct AdapterUse {
+    /// (R, D)
+    pub a: ParamId,
+    /// (H*P, R)
+    pub b_q: ParamId,
+    /// (Hkv*P, R)
+    pub b_k: ParamId,
+    /// `R`
+    pub rank: usize,
+}
+
 #[derive(Clone, Copy, Debug)]
 pub struct AttentionUse {
     pub norm: NormUse,
@@ -55,6 +73,7 @@ pub struct AttentionUse {
     pub wo: ParamId,
     /// Gains of q and k, and whether they span heads or whole vectors.
     pub qk_norm: Option<(ParamId, ParamId)>,
+    pub adapter: Option<AdapterUse>,
     pub options: AttentionOptions,
     pub heads: usize,
     pub kv_heads: usize,
@@ -142,6 +161,10 @@ impl Layout {
                     wv: w + 2,
                     wo: w + 3,
                     qk_norm: (options.qk_norm != QkNorm::None).then_some((w + 4, w + 5)),
+                    adapter: site.adapter.as_deref().map(|id| {
+                        let bank = bank_of(id);
+                        AdapterUse { a: first[bank], b_q: first[bank] + 1, b_k: first[bank] + 2, rank: plan.banks[bank].dim("R") }
+                    }),
                     options,
                     heads,
                     kv_heads,
@@ -237,6 +260,15 @@ fn bank_params(params: &mut Vec<ParamSpec>, bank: &Bank) -> Result<()> {
                 QkNorm::Head => params.extend([gain("q_norm", bank.dim("P")), gain("k_norm", bank.dim("P"))]),
                 QkNorm::None => {}
             }
+        }
+        BankKind::Adapter => {
+            let (p, r) = (bank.dim("P"), bank.dim("R"));
+            // The product starts at 0, so that a site starts as its shared attention.
+            params.extend([
+                ParamSpec { init: Init::Normal { std: (d as f64).powf(-0.5) }, ..matrices("a", &[r, d], 1) },
+                ParamSpec { init: Init::Zeros, ..matrices("b_q", &[bank.dim("H") * p, r], 1) },
+                ParamSpec { init: Init::Zeros, ..matrices("b_k", &[bank.dim("Hkv") * p, r], 1) },
+            ]);
         }
         BankKind::Experts => {
             let (e, f) = (bank.dim("E"), bank.dim("F"));

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 mod check;
 
 /// The format this library reads and writes.
-pub const PLAN_FORMAT: u32 = 1;
+pub const PLAN_FORMAT: u32 = 2;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -59,6 +59,7 @@ pub enum BankKind {
     Attention,
     Router,
     Experts,
+    Adapter,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -162,6 +163,8 @@ pub struct Site {
     pub ffn_norm: String,
     pub router: String,
     pub experts: String,
+    /// A low-rank addition to q and k.
+    pub adapter: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

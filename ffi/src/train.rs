@@ -68,6 +68,7 @@ pub struct EvalReport {
     pub tokens: u64,
     /// NaN when the tokens' bytes are unknown.
     pub bits_per_byte: f64,
+    pub routers: RouterMetrics,
 }
 
 impl<B: Backend> Trainer<B> {
@@ -173,7 +174,7 @@ impl<B: Backend> Trainer<B> {
             self.workspace.load(b, &self.model.layout, windows, losses.mask_last_target)?;
             let stats =
                 self.workspace.forward(b, &self.model, &part(0.0, 0.3)).map_err(|e| blame(e, self.step, b, &self.model, &self.grads))?;
-            routers.push(RouterMetrics::new(&self.model.layout, &stats, &self.workspace.expert_ids, counts));
+            routers.push((RouterMetrics::new(&self.model.layout, &stats, &self.workspace.expert_ids, counts), 1.0));
             forward_s += start.elapsed().as_secs_f64();
             let start = Instant::now();
             let losses = self.workspace.backward(b, &self.model, &mut self.grads, &micro, &part(0.3, 1.0))?;
@@ -238,13 +239,17 @@ impl<B: Backend> Trainer<B> {
         }
         let (b, mask, seq) = (&*self.backend, self.plan.losses.mask_last_target, self.plan.train.seq_len);
         let byte_lengths = self.data.as_ref().and_then(|d| d.byte_lengths.as_ref());
-        let (mut nll, mut tokens, mut bytes) = (0.0, 0, 0u64);
+        let counts = self.plan.losses.balance.counts.into();
+        let (mut nll, mut tokens, mut bytes, mut routers) = (0.0, 0, 0u64, Vec::new());
         for (i, windows) in batches.iter().enumerate() {
             tokens += self.workspace.load(b, &self.model.layout, windows, mask)? as u64;
             let n = batches.len() as f64;
-            self.workspace
+            let stats = self
+                .workspace
                 .forward(b, &self.model, &watch.part(i as f64 / n, (i + 1) as f64 / n))
                 .map_err(|e| blame(e, self.step, b, &self.model, &self.grads))?;
+            let metrics = RouterMetrics::new(&self.model.layout, &stats, &self.workspace.expert_ids, counts);
+            routers.push((metrics, windows.len() as f64));
             nll += self.workspace.losses(b, &self.model)?.iter().map(|&l| f64::from(l)).sum::<f64>();
             if let Some(lengths) = byte_lengths {
                 let targets = windows.chunks_exact(seq + 1).flat_map(|w| &w[1..seq + 1 - usize::from(mask)]);
@@ -252,7 +257,7 @@ impl<B: Backend> Trainer<B> {
             }
         }
         let bits_per_byte = if bytes == 0 { f64::NAN } else { nll / std::f64::consts::LN_2 / bytes as f64 };
-        Ok(EvalReport { loss: nll / tokens as f64, tokens, bits_per_byte })
+        Ok(EvalReport { loss: nll / tokens as f64, tokens, bits_per_byte, routers: RouterMetrics::mean(&routers) })
     }
 
     /// A copy of a parameter, or of its gradient in the last step, clipped.

@@ -111,7 +111,7 @@ impl Micro {
                 "ffnNorm": format!("ffn_norm.{i}"), "router": format!("router.{i}"), "experts": format!("experts.{group}")}));
         }
         json!({
-            "format": 1, "name": "micro", "seed": 7,
+            "format": 2, "name": "micro", "seed": 7,
             "model": {"family": "micro", "vocab": VOCAB, "width": d, "embedding": "embedding", "head": head, "finalNorm": "final_norm",
                 "maxSeqLen": 64, "paddingToken": null},
             "banks": banks, "sites": sites,

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::model::metrics::RouterMetrics;
 use crate::train::{EvalReport, StepReport};
 
 /// Number of f64 in the block.
@@ -25,27 +26,30 @@ impl Stats<'_> {
 
     /// Tells what a step did; `seconds` is its whole time.
     pub fn step(&self, r: &StepReport, seconds: f64) {
-        let m = &r.routers;
-        let values = [r.step as f64, r.loss, r.lm_loss, m.balance, m.z, r.grad_norm, r.lr.muon, r.lr.adamw, r.tokens as f64, seconds];
-        for (i, value) in values.into_iter().enumerate() {
-            self.set(i, value);
-        }
-        for (i, value) in [r.forward_s, r.backward_s, r.optimizer_s].into_iter().enumerate() {
-            self.set(11 + i, value);
-        }
-        let routers =
-            [m.entropy, m.max_expert_share, m.dead_expert_share, m.max_logit, m.agreement, m.set_agreement, r.epochs, m.imbalance];
-        for (i, value) in routers.into_iter().enumerate() {
-            self.set(17 + i, value);
-        }
+        self.set_all(0, &[r.step as f64, r.loss, r.lm_loss]);
+        self.set_all(5, &[r.grad_norm, r.lr.muon, r.lr.adamw, r.tokens as f64, seconds]);
+        self.set_all(11, &[r.forward_s, r.backward_s, r.optimizer_s]);
+        self.set(23, r.epochs);
+        self.routers(&r.routers);
         self.progress(1.0);
     }
 
-    /// Tells the result of an evaluation.
+    /// Tells the result of an evaluation; the routers' numbers are then those of the held-out tokens.
     pub fn eval(&self, r: &EvalReport) {
-        for (i, value) in [r.loss, r.tokens as f64, r.bits_per_byte].into_iter().enumerate() {
-            self.set(14 + i, value);
-        }
+        self.set_all(14, &[r.loss, r.tokens as f64, r.bits_per_byte]);
+        self.routers(&r.routers);
         self.progress(1.0);
+    }
+
+    fn routers(&self, m: &RouterMetrics) {
+        self.set_all(3, &[m.balance, m.z]);
+        self.set_all(17, &[m.entropy, m.max_expert_share, m.dead_expert_share, m.max_logit, m.agreement, m.set_agreement]);
+        self.set(24, m.imbalance);
+    }
+
+    fn set_all(&self, first: usize, values: &[f64]) {
+        for (i, value) in values.iter().enumerate() {
+            self.set(first + i, *value);
+        }
     }
 }

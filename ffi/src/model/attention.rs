@@ -1,11 +1,12 @@
-//! The attention half of a site: `h += wo(attention(rope(clamp(norm(wq x)))))` with `x = norm(h)`.
+//! The attention half of a site: `h += wo(attention(rope(clamp(norm(wq x)))))` with `x = norm(h)`. An adapter adds
+//! `b a x` to the raw projections of q and k.
 //!
 //! Kept for the backward pass: the site's input, the raw projections and the attention's output. Norm, clamp and rotation of
 //! q, k and v are cheap and are computed again.
 
 use crate::backend::{AttentionDims, Backend};
 use crate::error::Result;
-use crate::layout::AttentionUse;
+use crate::layout::{AdapterUse, AttentionUse};
 use crate::plan::QkNorm;
 
 /// All that backward may read of the forward pass.
@@ -38,6 +39,9 @@ pub struct AttentionScratch<B: Backend> {
     /// Gradient of the raw projections.
     d_q_raw: B::F,
     d_k_raw: B::F,
+    /// (T, R) the adapter's inner vector.
+    low: B::F,
+    d_low: B::F,
 }
 
 impl<B: Backend> AttentionSaved<B> {
@@ -59,7 +63,8 @@ impl<B: Backend> AttentionScratch<B> {
     /// Room for `t` tokens of the widest site; gradients only when `train`.
     pub fn new(b: &B, sites: impl Iterator<Item = AttentionUse> + Clone, d: usize, t: usize, train: bool) -> Result<Self> {
         let q = t * sites.clone().map(|s| s.q_width()).max().unwrap_or(0);
-        let kv = t * sites.map(|s| s.kv_width()).max().unwrap_or(0);
+        let kv = t * sites.clone().map(|s| s.kv_width()).max().unwrap_or(0);
+        let low = t * sites.filter_map(|s| s.adapter).map(|a| a.rank).max().unwrap_or(0);
         let grad = |n: usize| b.zeros(if train { n } else { 0 });
         Ok(AttentionScratch {
             x: b.zeros(t * d)?,
@@ -73,6 +78,8 @@ impl<B: Backend> AttentionScratch<B> {
             d_v: grad(kv)?,
             d_q_raw: grad(q)?,
             d_k_raw: grad(kv)?,
+            low: b.zeros(low)?,
+            d_low: grad(low)?,
         })
     }
 }
@@ -123,7 +130,7 @@ pub fn forward<B: Backend>(
 ) -> Result<()> {
     let t = dims.batch * dims.seq;
     b.copy(&mut saved.h_in, h, t * d)?;
-    project(b, [&mut saved.q, &mut saved.k, &mut saved.v], &mut scratch.x, h, weights, site, d, t)?;
+    project(b, [&mut saved.q, &mut saved.k, &mut saved.v], scratch, h, weights, site, d, t)?;
     prepare(b, scratch, [&saved.q, &saved.k, &saved.v], weights, site, 0, dims)?;
     b.attention_forward(&mut saved.out, &mut saved.lse, &scratch.q, &scratch.k, &scratch.v, dims)?;
     b.linear_forward(&mut scratch.x, &saved.out, &weights[site.wo], t, d, site.q_width())?;
@@ -144,29 +151,37 @@ pub fn forward_cached<B: Backend>(
     t: usize,
 ) -> Result<()> {
     let dims = site.dims(1, t);
-    project(b, [&mut saved.q, &mut saved.k, &mut saved.v], &mut scratch.x, h, weights, site, d, t)?;
+    project(b, [&mut saved.q, &mut saved.k, &mut saved.v], scratch, h, weights, site, d, t)?;
     prepare(b, scratch, [&saved.q, &saved.k, &saved.v], weights, site, start, dims)?;
     b.attention_cached(&mut saved.out, cache.0, cache.1, &scratch.q, &scratch.k, &scratch.v, start, dims)?;
     b.linear_forward(&mut scratch.x, &saved.out, &weights[site.wo], t, d, site.q_width())?;
     b.add(h, &scratch.x, t * d)
 }
 
-/// Overwrites q, k and v with the projections of `x = norm(h)`; leaves `x` in its buffer.
+/// Overwrites q, k and v with the projections of `x = norm(h)`.
 fn project<B: Backend>(
     b: &B,
     out: [&mut B::F; 3],
-    x: &mut B::F,
+    scratch: &mut AttentionScratch<B>,
     h: &B::F,
     weights: &[B::F],
     site: &AttentionUse,
     d: usize,
     t: usize,
 ) -> Result<()> {
-    let [q, k, v] = out;
+    let ([q, k, v], x) = (out, &mut scratch.x);
     b.rmsnorm_forward(x, h, &weights[site.norm.w], t, d, site.norm.eps)?;
     b.linear_forward(q, x, &weights[site.wq], t, site.q_width(), d)?;
     b.linear_forward(k, x, &weights[site.wk], t, site.kv_width(), d)?;
-    b.linear_forward(v, x, &weights[site.wv], t, site.kv_width(), d)
+    b.linear_forward(v, x, &weights[site.wv], t, site.kv_width(), d)?;
+    let Some(adapter) = site.adapter else { return Ok(()) };
+    b.linear_forward(&mut scratch.low, x, &weights[adapter.a], t, adapter.rank, d)?;
+    // The buffers of q and k ready for attention are free until then.
+    for (raw, ready, w, width) in [(q, &mut scratch.q, adapter.b_q, site.q_width()), (k, &mut scratch.k, adapter.b_k, site.kv_width())] {
+        b.linear_forward(ready, &scratch.low, &weights[w], t, width, adapter.rank)?;
+        b.add(raw, ready, t * width)?;
+    }
+    Ok(())
 }
 
 /// Takes `d_h` (T, D), the gradient of the residual stream after this half, to that before it, in place; adds into the gradients of the banks.
@@ -210,6 +225,9 @@ pub fn backward<B: Backend>(
         b.linear_backward_input(&mut s.d_x, d_raw, &weights[w], t, width, d)?;
         b.linear_backward_weight(&mut grads[w], d_raw, &s.x, t, width, d)?;
     }
+    if let Some(adapter) = &site.adapter {
+        adapter_backward(b, grads, s, weights, adapter, site, d, t)?;
+    }
     b.rmsnorm_backward(d_h, &mut grads[site.norm.w], &saved.h_in, &weights[site.norm.w], &s.d_x, t, d, site.norm.eps)
 }
 
@@ -230,4 +248,26 @@ fn normed_backward<B: Backend>(
     let row = if site.options.qk_norm == QkNorm::Head { site.head_dim } else { width };
     b.fill(d_raw, 0.0, t * width)?;
     b.rmsnorm_backward(d_raw, &mut grads[gain], raw, &weights[gain], d_normed, t * width / row, row, site.options.eps)
+}
+
+/// From the gradients of the raw q and k: adds into `d_x` and into the gradients of the adapter.
+fn adapter_backward<B: Backend>(
+    b: &B,
+    grads: &mut [B::F],
+    s: &mut AttentionScratch<B>,
+    weights: &[B::F],
+    adapter: &AdapterUse,
+    site: &AttentionUse,
+    d: usize,
+    t: usize,
+) -> Result<()> {
+    let r = adapter.rank;
+    b.linear_forward(&mut s.low, &s.x, &weights[adapter.a], t, r, d)?;
+    b.fill(&mut s.d_low, 0.0, t * r)?;
+    for (w, d_raw, width) in [(adapter.b_q, &s.d_q_raw, site.q_width()), (adapter.b_k, &s.d_k_raw, site.kv_width())] {
+        b.linear_backward_input(&mut s.d_low, d_raw, &weights[w], t, width, r)?;
+        b.linear_backward_weight(&mut grads[w], d_raw, &s.low, t, width, r)?;
+    }
+    b.linear_backward_input(&mut s.d_x, &s.d_low, &weights[adapter.a], t, r, d)?;
+    b.linear_backward_weight(&mut grads[adapter.a], &s.d_low, &s.x, t, r, d)
 }

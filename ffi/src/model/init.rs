@@ -22,12 +22,26 @@ pub fn uniform(rng: &mut ChaCha8Rng) -> f32 {
 
 /// The initial values of a parameter.
 pub fn values(spec: &ParamSpec, seed: u32) -> Vec<f32> {
-    let Init::Xavier { gain } = spec.init else { return vec![1.0; spec.size()] };
-    let bound = (gain * (6.0 / (spec.rows + spec.cols) as f64).sqrt()) as f32;
+    let (count, rows) = (spec.count * spec.muon_parts, spec.rows / spec.muon_parts);
+    let mut draw: Box<dyn FnMut(&mut ChaCha8Rng) -> f32> = match spec.init {
+        Init::Ones => return vec![1.0; spec.size()],
+        Init::Zeros => return vec![0.0; spec.size()],
+        Init::Xavier { gain } => {
+            let bound = (gain * (6.0 / (rows + spec.cols) as f64).sqrt()) as f32;
+            Box::new(move |rng| bound * (2.0 * uniform(rng) - 1.0))
+        }
+        Init::Normal { std } => Box::new(move |rng| (std * normal(rng)) as f32),
+    };
     let mut out = Vec::with_capacity(spec.size());
-    for matrix in 0..spec.count {
+    for matrix in 0..count {
         let mut rng = stream(seed, &format!("{}/{matrix}", spec.name));
-        out.extend((0..spec.rows * spec.cols).map(|_| bound * (2.0 * uniform(&mut rng) - 1.0)));
+        out.extend((0..rows * spec.cols).map(|_| draw(&mut rng)));
     }
     out
+}
+
+/// The next number of a stream, normal with mean 0 and deviation 1: the sum of twelve uniform ones, less six, which needs
+/// no function that differs between machines and has no value beyond 6 deviations.
+fn normal(rng: &mut ChaCha8Rng) -> f64 {
+    (0..12).map(|_| f64::from(uniform(rng))).sum::<f64>() - 6.0
 }

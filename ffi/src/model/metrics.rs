@@ -48,10 +48,11 @@ impl RouterMetrics {
         m
     }
 
-    /// The mean over the micro-steps of a step; extremes stay extremes.
-    pub fn mean(all: &[RouterMetrics]) -> Self {
-        let mean = |f: fn(&RouterMetrics) -> f64| all.iter().map(f).sum::<f64>() / all.len() as f64;
-        let max = |f: fn(&RouterMetrics) -> f64| all.iter().map(f).fold(f64::NEG_INFINITY, f64::max);
+    /// The mean over micro-steps or batches, each with its weight; extremes stay extremes.
+    pub fn mean(all: &[(RouterMetrics, f64)]) -> Self {
+        let total: f64 = all.iter().map(|(_, weight)| weight).sum();
+        let mean = |f: fn(&RouterMetrics) -> f64| all.iter().map(|(m, weight)| weight * f(m)).sum::<f64>() / total;
+        let max = |f: fn(&RouterMetrics) -> f64| all.iter().map(|(m, _)| f(m)).fold(f64::NEG_INFINITY, f64::max);
         RouterMetrics {
             balance: mean(|m| m.balance),
             z: mean(|m| m.z),

@@ -10,6 +10,7 @@ fn letters(kind: BankKind) -> &'static [&'static str] {
         BankKind::Attention => &["D", "H", "Hkv", "P"],
         BankKind::Router => &["D", "E"],
         BankKind::Experts => &["D", "E", "F"],
+        BankKind::Adapter => &["D", "H", "Hkv", "P", "R"],
     }
 }
 
@@ -101,6 +102,9 @@ impl Plan {
 
     fn check_kind(&self, bank: &Bank, at: &dyn Fn(&str) -> String) -> Result<()> {
         match bank.kind {
+            BankKind::Adapter => {
+                let NoOptions {} = bank.options()?;
+            }
             BankKind::Embedding | BankKind::Head => {
                 let NoOptions {} = bank.options()?;
                 if bank.dim("V") != self.model.vocab {
@@ -171,12 +175,13 @@ impl Plan {
                     format!("chooses {top_k} experts of a bank of which sites[{first}] chooses {other}"),
                 ));
             }
-            let others = [
-                find("attentionNorm", &site.attention_norm, BankKind::Norm)?,
-                find("attention", &site.attention, BankKind::Attention)?,
-                find("ffnNorm", &site.ffn_norm, BankKind::Norm)?,
-            ];
-            for bank in [router, experts].into_iter().chain(others) {
+            let attention = find("attention", &site.attention, BankKind::Attention)?;
+            let adapter = site.adapter.as_ref().map(|id| find("adapter", id, BankKind::Adapter)).transpose()?;
+            if let Some(adapter) = adapter {
+                self.check_adapter(i, adapter, attention)?;
+            }
+            let norms = [find("attentionNorm", &site.attention_norm, BankKind::Norm)?, find("ffnNorm", &site.ffn_norm, BankKind::Norm)?];
+            for bank in [attention, router, experts].into_iter().chain(norms).chain(adapter) {
                 uses[bank] += 1;
             }
         }
@@ -189,5 +194,17 @@ impl Plan {
             }
         }
         Ok(())
+    }
+
+    /// An adapter adds to the q and k of its site's attention, so it has their widths.
+    fn check_adapter(&self, site: usize, adapter: usize, attention: usize) -> Result<()> {
+        let (adapter, attention) = (&self.banks[adapter], &self.banks[attention]);
+        match ["H", "Hkv", "P"].into_iter().find(|letter| adapter.dim(letter) != attention.dim(letter)) {
+            Some(letter) => Err(Error::plan(
+                format!("sites[{site}].adapter"),
+                format!("has {letter} = {}, bank \"{}\" has {}", adapter.dim(letter), attention.id, attention.dim(letter)),
+            )),
+            None => Ok(()),
+        }
     }
 }
