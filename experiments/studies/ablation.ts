@@ -94,9 +94,9 @@ export const nano: readonly StudyEntry[] = [1, 2, 3].flatMap((seed) =>
 function means(config: string): PublishedMean[] {
   const byMode = (mode: string) => TOPOLOGIES.map((topology) => `ablation/${config}/${topology}_32_${mode}`);
   return [
-    { label: "all-tie, mean", section: "fine", of: byMode("alltie"), agreement: AGREEMENT.alltie },
+    { label: "all-tie (mean)", section: "fine", of: byMode("alltie"), agreement: AGREEMENT.alltie },
     {
-      label: "expert-tie, mean",
+      label: "expert-tie (mean)",
       section: "fine",
       of: byMode("experttie").filter((name) => !name.includes("moeut")),
       agreement: AGREEMENT.experttie,
@@ -109,7 +109,7 @@ export const ablationMeans: Readonly<Record<"ablation" | "nano", readonly Publis
   ablation: [
     ...means("small"),
     ...(["sqrt", "linear", "none"] as const).map((divisor) => ({
-      label: `${QUESTIONED} ${divisor}, mean`,
+      label: `${QUESTIONED} ${divisor} (mean)`,
       section: "divisor",
       of: MODES.map((mode) => `ablation/small/${QUESTIONED}_32_${mode}${divisor === "sqrt" ? "" : `-${divisor}`}`),
       loss: DIVISORS[divisor],

@@ -112,7 +112,7 @@ function legend({ reference }: Report): string[] {
 function notes({ notFinished, diverged, changed }: Report): [title: string, lines: string[]][] {
   const value = (value: unknown) => Object(value) === value ? "of its own" : JSON.stringify(value);
   const all: [string, string[]][] = [
-    ["Not finished:", notFinished.map(({ name, state }) => `${name}: ${state}`)],
+    [`Not finished (${notFinished.length}):`, notFinished.map(({ name, state }) => `${name}: ${state}`)],
     ["Finished with a loss that is not a number:", diverged],
     [
       "Run otherwise than the study says:",
