@@ -49,7 +49,7 @@ export interface Row {
 export interface Table {
   section: string;
   architecture: string;
-  /** Variant that the others are compared with. */
+  /** Name of the entry that the others are compared with, without a seed. */
   baseline: string;
   rows: Row[];
 }
@@ -90,12 +90,12 @@ export function report(record: StudyRecord, filter: StudyFilter): Report {
     study,
     reference: REFERENCE,
     tables: tables.map((entries) => {
-      const { section, architecture, baseline } = entries[0]!;
+      const { section, architecture, baseline, seed } = entries[0]!;
       const means = publishedMeans(study).filter((published) => published.section === section);
       return {
         section,
         architecture,
-        baseline: all.find(({ name }) => name === baseline)?.variant ?? baseline,
+        baseline: nameWithout(seed, baseline),
         rows: [
           ...[...Map.groupBy(entries, withoutSeed).values()].map((same) => variantRow(same, runs)),
           ...means.map((published) => meanRow(published, byVariant, runs)),
@@ -191,6 +191,10 @@ function difference(a: number | null | undefined, b: number | null | undefined):
 }
 
 function withoutSeed({ name, seed }: StudyEntry): string {
+  return nameWithout(seed, name);
+}
+
+function nameWithout(seed: number | undefined, name: string): string {
   return seed === undefined ? name : name.slice(0, -`/seed-${seed}`.length);
 }
 

@@ -1,6 +1,6 @@
-/** The tables as a plot: difference to the baseline against parameters, a panel per table. */
+/** The tables as a plot: difference to the baseline against parameters, a panel per baseline. */
 import { short } from "../../run/format.ts";
-import type { Report, Row, Table } from "./report.ts";
+import type { Report, Row } from "./report.ts";
 
 const WIDTH = 860;
 /** The plotting area of a panel; labels stand to the right of it. */
@@ -34,11 +34,12 @@ type Scale = (value: number) => number;
 export function svg(report: Report): string {
   const panels: string[] = [];
   let top = 0;
-  for (const table of report.tables) {
-    const points = table.rows.flatMap(pointOf);
+  for (const [baseline, tables] of Map.groupBy(report.tables, (table) => table.baseline)) {
+    const points = tables.flatMap(({ rows }) => rows.flatMap(pointOf));
     if (points.length === 0) continue;
+    const title = `${report.study} (${tables[0]!.architecture}): ${tables.map(({ section }) => section).join(", ")}`;
     const height = Math.max(AREA.height, points.length * LABELS.step);
-    panels.push(`<g transform="translate(0 ${top})">\n${panel(report, table, points, height)}\n</g>`);
+    panels.push(`<g transform="translate(0 ${top})">\n${panel(title, baseline, points, height)}\n</g>`);
     top += AREA.top + height + BELOW;
   }
   const legend = `filled: measured, bars: standard error; hollow: published (${report.reference})`;
@@ -60,7 +61,7 @@ function pointOf(row: Row): Point[] {
   return [{ label, color: COLORS[mode ?? ""] ?? OTHER, parameters, delta, error, published: published.delta }];
 }
 
-function panel(report: Report, table: Table, points: readonly Point[], height: number): string {
+function panel(title: string, baseline: string, points: readonly Point[], height: number): string {
   const bottom = AREA.top + height;
   const deltas = points.flatMap(({ delta, error, published }) => [
     ...delta === null ? [] : [delta - (error ?? 0), delta + (error ?? 0)],
@@ -68,8 +69,9 @@ function panel(report: Report, table: Table, points: readonly Point[], height: n
   ]);
   const x = axis([0, ...points.map(({ parameters }) => parameters)], AREA.left, AREA.right);
   const y = axis([0, ...deltas], bottom, AREA.top);
+  const labels = labelled(points, y.at, height);
   return [
-    words(AREA.left, 25, `${report.study}, ${table.section} (${table.architecture})`, `font-size="15"`),
+    words(AREA.left, 25, title, `font-size="15"`),
     ...x.ticks.flatMap((tick) => [
       line(x.at(tick), AREA.top, x.at(tick), bottom, "#e5e5e5"),
       words(x.at(tick), bottom + 18, short(tick), `text-anchor="middle"`),
@@ -79,27 +81,29 @@ function panel(report: Report, table: Table, points: readonly Point[], height: n
       words(AREA.left - 8, y.at(tick) + 4, String(tick), `text-anchor="end"`),
     ]),
     words((AREA.left + AREA.right) / 2, bottom + 38, "parameters", `text-anchor="middle"`),
-    words(AREA.left, AREA.top - 10, `loss minus that of ${table.baseline}`),
-    ...labelled(points, y.at, height).map(({ point, labelY }) => mark(point, x.at, y.at, labelY)),
+    words(AREA.left, AREA.top - 10, `loss minus that of ${baseline}`),
+    ...labels.map(({ point, labelY }) => label(point, x.at, y.at, labelY)),
+    ...points.map((point) => mark(point, x.at, y.at)), // after all lines, so that none crosses a mark
   ].join("\n");
 }
 
-/** A variant's marks, its label, and a line between them. */
-function mark(
-  { label, color, parameters, delta, error, published }: Point,
-  x: Scale,
-  y: Scale,
-  labelY: number,
-): string {
+/** A variant's label, and a line to it from its mark. */
+function label({ label, color, parameters, delta, published }: Point, x: Scale, y: Scale, labelY: number): string {
+  return [
+    line(x(parameters) + 5, y(delta ?? published!), LABELS.x - 4, labelY - 4, "#cccccc"),
+    words(LABELS.x, labelY, label, `fill="${color}"`),
+  ].join("\n");
+}
+
+/** A variant's marks. */
+function mark({ color, parameters, delta, error, published }: Point, x: Scale, y: Scale): string {
   const at = x(parameters);
   const circle = (value: number, fill: string) =>
     `<circle cx="${position(at)}" cy="${position(y(value))}" r="4" fill="${fill}" stroke="${color}"/>`;
   return [
-    line(at + 5, y(delta ?? published!), LABELS.x - 4, labelY - 4, "#cccccc"),
     ...published === null ? [] : [circle(published, "none")],
     ...delta === null || error === null ? [] : [line(at, y(delta - error), at, y(delta + error), color)],
     ...delta === null ? [] : [circle(delta, color)],
-    words(LABELS.x, labelY, label, `fill="${color}"`),
   ].join("\n");
 }
 

@@ -42,7 +42,7 @@ export function text(report: Report): string {
   const tables = report.tables.map((rows) => {
     const [head, ...body] = cells(rows);
     const table = new Table({
-      head: head!,
+      head: head!.map((title) => title.replace(" ", "\n")), // narrow enough for most terminals
       colAligns: head!.map((_, i) => i === 0 ? "left" : "right"),
       style: { head: [], border: [], compact: true },
     });
@@ -56,7 +56,7 @@ export function text(report: Report): string {
 export function markdown(report: Report): string {
   const tables = report.tables.map((rows) => {
     const all = cells(rows);
-    const widths = all[0]!.map((_, column) => Math.max(5, ...all.map((row) => row[column]!.length)));
+    const widths = all[0]!.map((_, column) => Math.max(3, ...all.map((row) => row[column]!.length)));
     const line = (row: readonly string[]) =>
       `| ${row.map((cell, i) => i === 0 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!)).join(" | ")} |`;
     const rule = widths.map((width, i) => i === 0 ? "-".repeat(width) : `${"-".repeat(width - 1)}:`);
