@@ -27,13 +27,7 @@ export function stepEvent(stats: StatValues, tokens: number) {
     lr_adamw: stats.lrAdamw,
     tokens: stats.tokens,
     tokens_per_s: tokens / stats.stepSeconds,
-    routing_entropy: stats.routingEntropy,
-    max_expert_share: stats.maxExpertShare,
-    dead_expert_share: stats.deadExpertShare,
-    max_logit: stats.maxLogit,
-    agreement: stats.agreement,
-    set_agreement: stats.setAgreement,
-    imbalance: stats.imbalance,
+    ...routing(stats),
     epochs: stats.epochs,
   };
 }
@@ -47,6 +41,22 @@ export function evalEvent(stats: StatValues, step: number) {
     perplexity: Math.exp(stats.evalLoss),
     bits_per_byte: stats.evalBitsPerByte,
     tokens: stats.evalTokens,
+    balance: stats.balance,
+    z: stats.z,
+    ...routing(stats),
+  };
+}
+
+/** What the routers did: of a step's tokens, or of the held-out ones. */
+function routing(stats: StatValues) {
+  return {
+    routing_entropy: stats.routingEntropy,
+    max_expert_share: stats.maxExpertShare,
+    dead_expert_share: stats.deadExpertShare,
+    max_logit: stats.maxLogit,
+    agreement: stats.agreement,
+    set_agreement: stats.setAgreement,
+    imbalance: stats.imbalance,
   };
 }
 
