@@ -5,9 +5,11 @@ import { tableCommand } from "../../cli/experiments/table.ts";
 import { apply, manifestText, sha256 } from "../../cli/experiments/table/differences.ts";
 import { type FinishedRun, readRecord } from "../../cli/experiments/table/record.ts";
 import type { Report, Row } from "../../cli/experiments/table/report.ts";
+import { preset } from "../../experiments/mod.ts";
 import { unclosed, writeRun } from "./study_runs.ts";
 
 const VARIANT = "fourgroups1_32_experttie";
+const STEPS = preset("ablation/nano/baseline_32").train!.steps!;
 const FORMATS = ["text", "markdown", "csv", "json", "svg"];
 
 /** A temporary folder with runs of the nano study. */
@@ -44,7 +46,7 @@ function rowOf(report: Report, label: string): Row {
 }
 
 Deno.test("a row has mean, spread, paired difference, memory saved and agreement", async () => {
-  await using study = await Promise.resolve(new Study());
+  await using study = new Study();
   await study.finish("baseline_32", [4.0, 4.1, 4.2]);
   await study.finish(VARIANT, [4.2, 4.2, 4.5], [0.25, 0.5]);
   const report = await study.report();
@@ -70,7 +72,7 @@ Deno.test("a row has mean, spread, paired difference, memory saved and agreement
 });
 
 Deno.test("a difference is over the seeds that both have", async () => {
-  await using study = await Promise.resolve(new Study());
+  await using study = new Study();
   await study.finish("baseline_32", [4.0, 4.1]);
   await study.finish(VARIANT, [4.2, 4.2, 9]);
   const { runs, delta, deltaError } = rowOf(await study.report(), VARIANT);
@@ -78,7 +80,7 @@ Deno.test("a difference is over the seeds that both have", async () => {
 });
 
 Deno.test("without an agreement at the evaluation it is that of the last 20 steps", async () => {
-  await using study = await Promise.resolve(new Study());
+  await using study = new Study();
   const steps = Array.from({ length: 24 }, (_, i) => i < 4 ? [1, 1] as const : [0.1 + i % 2 / 10, 0.5] as const);
   await writeRun(study.runs, `ablation/nano/${VARIANT}/seed-1`, { loss: 4, steps });
   const { agreement, setAgreement } = rowOf(await study.report(), VARIANT);
@@ -86,7 +88,7 @@ Deno.test("without an agreement at the evaluation it is that of the last 20 step
 });
 
 Deno.test("runs that are missing, unfinished or diverged are named, and give no numbers", async () => {
-  await using study = await Promise.resolve(new Study());
+  await using study = new Study();
   const seed = (n: number) => `ablation/nano/${VARIANT}/seed-${n}`;
   await study.finish("baseline_32", [4.0, 4.1, 4.2]);
   await writeRun(study.runs, seed(1), { steps: [[0.5, 0.5], [0.5, 0.5]] });
@@ -97,19 +99,19 @@ Deno.test("runs that are missing, unfinished or diverged are named, and give no 
   assert.deepEqual([runs, of, loss, delta], [0, 3, null, null]);
   assert.equal(parameters, 3_823_680 - 24 * 3 * 8 * 64 * 64, "the plan has them without a run");
   const states = new Map(report.notFinished.map(({ name, state }) => [name, state]));
-  assert.equal(states.get(seed(1)), "unfinished: step 2 of 192");
-  assert.equal(states.get(seed(2)), "unfinished: step 0 of 192, interrupted");
+  assert.equal(states.get(seed(1)), `unfinished: step 2 of ${STEPS}`);
+  assert.equal(states.get(seed(2)), `unfinished: step 0 of ${STEPS}, interrupted`);
   assert.equal(states.get(seed(3)), "missing");
   assert.equal(states.size, 54 - 4);
   assert.deepEqual(report.diverged, ["ablation/nano/moeut_32_alltie/seed-1"]);
   assert.equal(rowOf(report, "moeut_32_alltie").loss, null);
   const text = await study.table("--study", "nano", "--runs", study.runs);
-  assert.match(text, new RegExp(`${seed(1)}: unfinished: step 2 of 192$`, "m"));
-  assert.match(text, /not a number:\n  ablation\/nano\/moeut_32_alltie\/seed-1$/m);
+  assert.match(text, new RegExp(`${seed(1)}: unfinished: step 2 of ${STEPS}$`, "m"));
+  assert.match(text, /not a number:\n {2}ablation\/nano\/moeut_32_alltie\/seed-1$/m);
 });
 
 Deno.test("a line that is cut short is one that is being written", async () => {
-  await using study = await Promise.resolve(new Study());
+  await using study = new Study();
   await study.finish("baseline_32", [4]);
   const path = join(study.runs, "ablation/nano/baseline_32/seed-1/events.jsonl");
   const events = await Deno.readTextFile(path);
@@ -118,7 +120,7 @@ Deno.test("a line that is cut short is one that is being written", async () => {
 });
 
 Deno.test("a published mean stands beside a mean of ours, and only of all its runs", async () => {
-  await using study = await Promise.resolve(new Study());
+  await using study = new Study();
   const runs = study.runs;
   await writeRun(runs, "ablation/small/baseline_32", { loss: 3.4 });
   const divisors = async (section: string) =>
@@ -139,7 +141,7 @@ Deno.test("a published mean stands beside a mean of ours, and only of all its ru
 });
 
 Deno.test("what was run otherwise than the study says is said", async () => {
-  await using study = await Promise.resolve(new Study());
+  await using study = new Study();
   const change = (preset: object) => ({ ...preset, train: { ...Object(preset).train, steps: 7 } }) as never;
   for (const seed of [1, 2]) await writeRun(study.runs, `ablation/nano/baseline_32/seed-${seed}`, { loss: 5, change });
   assert.deepEqual((await study.report()).changed, [
@@ -148,7 +150,7 @@ Deno.test("what was run otherwise than the study says is said", async () => {
 });
 
 Deno.test("the table of a record is the table of the runs, byte for byte", async (t) => {
-  await using study = await Promise.resolve(new Study());
+  await using study = new Study();
   await study.finish("baseline_32", [4.0, 4.1, 4.3]);
   await study.finish(VARIANT, [4.2, 4.25, 4.5], [1 / 3, 0.5]);
   await study.finish("fourgroups1_32_attnonly", [4.3]);
@@ -187,7 +189,7 @@ Deno.test("the table of a record is the table of the runs, byte for byte", async
 });
 
 Deno.test("the plot is well-formed, and has the variants that have a difference", async () => {
-  await using study = await Promise.resolve(new Study());
+  await using study = new Study();
   const draw = () => study.table("--study", "nano", "--runs", study.runs, "--format", "svg");
   const empty = await draw();
   assert.doesNotMatch(empty, />fourgroups1_32_attnonly</, "no run and no published value");

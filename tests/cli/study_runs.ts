@@ -53,7 +53,7 @@ export async function writeRun(runs: string, name: string, happened: Happened): 
   await Deno.writeTextFile(join(folder, "events.jsonl"), events.map((event) => `${JSON.stringify(event)}\n`).join(""));
 }
 
-/** Asserts nothing: the tags of an XML text that are not closed in order, none if it is well-formed. */
+/** The tags of an XML text that are not closed, or what is no XML in it; none if it is well-formed. */
 export function unclosed(xml: string): string[] {
   const open: string[] = [];
   for (const [tag, isClosing, name, isEmpty] of xml.matchAll(/<(\/?)([a-z]+)(?:\s+[\w-]+="[^"<]*")*\s*(\/?)>/g)) {
