@@ -60,13 +60,13 @@ const nano = {
   seqLen: 128,
   batch: 32,
   accumulation: 1,
-  steps: 192,
+  steps: 224,
   warmupSteps: 20,
   rank: 8,
   others: {
     data: { corpus: "sotu", heldOut: { kind: "documents", every: 20, index: 7 } },
-    checkpoint: { every: 64, keep: 1 },
-    eval: { every: 192 },
+    checkpoint: { every: 56, keep: 1 },
+    eval: { every: 224 },
   } satisfies Config["others"],
 };
 
@@ -127,7 +127,7 @@ export const MODES: Readonly<Record<string, readonly SitePart[]>> = {
 };
 
 /** Of dense models, whose single expert needs no router. */
-const DENSE_MODES: typeof MODES = { alltie: MODES["alltie"]!, ffnonly: ["experts"] };
+const DENSE_MODES: typeof MODES = { alltie: MODES["alltie"]!, ffnonly: ["router", "experts"] };
 
 /** Names of the published variants of a configuration: 24, or 7 of a dense one. */
 export function variants(config: string): string[] {

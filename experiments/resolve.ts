@@ -110,13 +110,14 @@ function layOutModel(manifest: Manifest): Pick<Plan, "banks" | "sites"> {
 /**
  * By what the learning rate of a bank's matrices is divided. `sqrt` and `linear` follow the number of uses: the bank's
  * own, so that a shorter last group is not divided as a full one, or with the scope `loop-group` those of the site's
- * group, shared or not, as the published ablation has it (Muon only; its AdamW divides experts alone). A number holds
- * for every bank of a tied model's middle, as published, and for any other bank that is shared.
+ * group, shared or not, as the published ablation has it, whose AdamW divides nothing. A number holds for every bank of
+ * a tied model's middle, as published, and for any other bank that is shared.
  */
 function lrDivisor(manifest: Manifest, part: "attention" | "experts", group: Group): number {
   const { tie, train, optimizer } = manifest;
   const mode = train.tiedLrDivisor;
-  const isByGroup = train.divisorScope === "loop-group" && (part === "experts" || optimizer.kind === "muon");
+  const isByGroup = train.divisorScope === "loop-group";
+  if (isByGroup && optimizer.kind === "adamw") return 1;
   const uses = isByGroup ? groupOf(siteGroups(manifest), group[0]!).length : group.length;
   const isTied = uses > 1 || (part === "experts" && tie.groupSize > 1 && isMiddle(manifest, group[0]!));
   if (typeof mode === "number") return isTied ? mode : 1;

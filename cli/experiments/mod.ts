@@ -4,13 +4,14 @@ import { listCommand } from "./list.ts";
 import { runCommand } from "./run.ts";
 import { showCommand } from "./show.ts";
 import { submitCommand } from "./submit.ts";
+import { tableCommand } from "./table.ts";
 
 /** The command `experiments`. */
 // deno-lint-ignore explicit-module-boundary-types -- the type of a command is its options, inferred from the calls
 export function experimentsCommand() {
   return new Command()
     .description(
-      "Studies of many runs: list them, look at one, run them here, or write scripts that run them elsewhere.",
+      "Studies of many runs: list them, look at one, run them here, write scripts that run them elsewhere, tabulate them.",
     )
     .example("What the component ablation consists of", "bowline experiments list --study ablation")
     .example(
@@ -20,5 +21,6 @@ export function experimentsCommand() {
     .command("list", listCommand())
     .command("show", showCommand())
     .command("run", runCommand())
-    .command("submit", submitCommand());
+    .command("submit", submitCommand())
+    .command("table", tableCommand());
 }

@@ -47,7 +47,7 @@ export function evalEvent(stats: StatValues, step: number) {
   };
 }
 
-/** What the routers did: the names under which it is recorded. */
+/** What the routers did: of a step's tokens, or of the held-out ones. */
 function routing(stats: StatValues) {
   return {
     routing_entropy: stats.routingEntropy,

@@ -48,7 +48,14 @@ Deno.test("the alarm warns again when a collapse comes back, and of both kinds a
 Deno.test("a run records the warning once, and not again when it goes on", async () => {
   await using workspace = await Workspace.make();
   // Below what 8 experts can do, so that every step exceeds it.
-  const settings = ["--set", "collapse.expertShare=0.1", "--set", "collapse.deadExperts=8", "--set", "collapse.steps=4"];
+  const settings = [
+    "--set",
+    "collapse.expertShare=0.1",
+    "--set",
+    "collapse.deadExperts=8",
+    "--set",
+    "collapse.steps=4",
+  ];
   const { stderr } = await workspace.train("run", ...settings, "--steps", "10");
   assert.match(stderr, /^warning: routing collapses: .* at step 4/m);
   await workspace.train("run", ...settings, "--resume");

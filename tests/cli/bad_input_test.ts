@@ -99,7 +99,7 @@ Deno.test("bowline train --resume refuses a checkpoint that", async (t) => {
   });
   await t.step("has a newer format", async () => {
     // The first line is the checksum of the rest.
-    const rest = json.slice(json.indexOf("\n") + 1).replace('"format": 2', '"format": 3');
+    const rest = json.slice(json.indexOf("\n") + 1).replace('"format": 1', '"format": 2');
     const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(rest));
     await Deno.writeTextFile(state, `{ "sha256": "${new Uint8Array(digest).toHex()}",\n${rest}`);
     await assertRefused(/format is 2.*newer/);

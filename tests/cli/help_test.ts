@@ -6,7 +6,7 @@ import { Workspace } from "./program.ts";
 Deno.test("help shows what each command does, with examples", async (t) => {
   await using workspace = await Workspace.make();
   const commands = ["train", "generate", "doctor", "experiments"];
-  const experiments = ["list", "show", "run", "submit"].map((name) => `experiments ${name}`);
+  const experiments = ["list", "show", "run", "submit", "table"].map((name) => `experiments ${name}`);
   for (const command of [...commands, ...experiments]) {
     await t.step(command, async () => {
       const { code, stdout, stderr } = await workspace.run(...command.split(" "), "--help");

@@ -130,7 +130,7 @@ Deno.test("with AdamW alone no bank is Muon's", () => {
 
 Deno.test("nano resolves to the published numbers", () => {
   const p = plan(nano);
-  assert.equal(p.format, 1);
+  assert.equal(p.format, 2);
   assert.deepEqual(p.model, {
     family: "olmoe",
     vocab: 2048,

@@ -88,13 +88,13 @@ fn check_half(cpu: &Cpu, mut model: Model<Cpu>, mut half: impl Half, tokens: usi
 #[test]
 fn attention() {
     let cpu = Cpu::new(1).expect("threads");
-    for micro in [OLMOE, QWEN3, Micro { qk_norm: "none", ..OLMOE }] {
+    for micro in [OLMOE, QWEN3, Micro { qk_norm: "none", ..OLMOE }, LORA] {
         let (model, tokens) = (micro.model(&cpu), micro.batch * micro.seq_len);
         let (site, d) = (model.layout.sites[0].attention, model.layout.width);
         let saved = AttentionSaved::new(&cpu, &site, d, tokens).expect("memory");
         let scratch = AttentionScratch::new(&cpu, [site].into_iter(), d, tokens, true).expect("memory");
-        // Norm, q, k, v and o, and two gains.
-        let wanted = if micro.qk_norm == "none" { 5 } else { 7 };
+        // Norm, q, k, v and o; two gains; three matrices of an adapter.
+        let wanted = 5 + if micro.qk_norm == "none" { 0 } else { 2 } + if micro.adapter_rank > 0 { 3 } else { 0 };
         check_half(&cpu, model, Attention { micro, saved, scratch }, tokens, wanted);
     }
 }

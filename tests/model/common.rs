@@ -18,6 +18,10 @@ pub const VOCAB: usize = 23;
 pub struct Micro {
     pub layers: usize,
     pub group_size: usize,
+    /// Whether the sites of a group share attention and router too, not the experts alone.
+    pub all_tied: bool,
+    /// 0: no adapters.
+    pub adapter_rank: usize,
     pub experts: usize,
     pub top_k: usize,
     pub heads: usize,
@@ -39,6 +43,8 @@ pub struct Micro {
 pub const OLMOE: Micro = Micro {
     layers: 3,
     group_size: 2,
+    all_tied: false,
+    adapter_rank: 0,
     experts: 4,
     top_k: 2,
     heads: 2,
@@ -62,8 +68,11 @@ pub const QWEN3: Micro = Micro { qk_norm: "head", clamp: None, renormalize: true
 pub const VANILLA: Micro =
     Micro { qk_norm: "head", clamp: None, score: "top-k-then-softmax", counts: "argmax", tied_head: true, slices: "split", ..OLMOE };
 
+/// Everything shared by groups but norms, and an adapter for each site.
+pub const LORA: Micro = Micro { all_tied: true, adapter_rank: 3, ..VANILLA };
+
 impl Micro {
-    /// The plan as JSON, so that a test may break it. Expert groups of `group_size`, everything else per site.
+    /// The plan as JSON, so that a test may break it. Groups of `group_size` share; norms and adapters are per site.
     pub fn json(&self) -> Value {
         let (d, p, f) = (8, 4, 6);
         let m = self.optimizer;
@@ -81,34 +90,32 @@ impl Micro {
             let attention = json!({"qkNorm": self.qk_norm, "clamp": self.clamp, "ropeTheta": 10000.0, "eps": 1e-5});
             let router = json!({"topK": self.top_k, "score": self.score, "renormalize": self.renormalize});
             let norm = || json!({"eps": 1e-5});
+            let (group, is_first) = (i / self.group_size, i % self.group_size == 0);
+            let group_uses = self.group_size.min(self.layers - i);
+            // Of attention and router.
+            let (n, uses) = if self.all_tied { (group, group_uses) } else { (i, 1) };
             banks.push(bank(format!("attention_norm.{i}"), "norm", json!({"D": d}), norm(), "adamw", 1, 1.0));
-            banks.push(bank(
-                format!("attention.{i}"),
-                "attention",
-                json!({"D": d, "H": self.heads, "Hkv": self.kv_heads, "P": p}),
-                attention,
-                m,
-                1,
-                1.0,
-            ));
-            banks.push(bank(format!("ffn_norm.{i}"), "norm", json!({"D": d}), norm(), "adamw", 1, 1.0));
-            banks.push(bank(format!("router.{i}"), "router", json!({"D": d, "E": self.experts}), router, "adamw", 1, 1.0));
-            let group = i / self.group_size;
-            if i % self.group_size == 0 {
-                let uses = self.group_size.min(self.layers - i);
-                let shape = json!({"D": d, "E": self.experts, "F": f});
-                banks.push(bank(
-                    format!("experts.{group}"),
-                    "experts",
-                    shape,
-                    json!({"muonSlices": self.slices}),
-                    m,
-                    uses,
-                    (uses as f64).sqrt(),
-                ));
+            let attention_shape = json!({"D": d, "H": self.heads, "Hkv": self.kv_heads, "P": p});
+            if is_first || !self.all_tied {
+                banks.push(bank(format!("attention.{n}"), "attention", attention_shape, attention, m, uses, 1.0));
             }
-            sites.push(json!({"attentionNorm": format!("attention_norm.{i}"), "attention": format!("attention.{i}"),
-                "ffnNorm": format!("ffn_norm.{i}"), "router": format!("router.{i}"), "experts": format!("experts.{group}")}));
+            banks.push(bank(format!("ffn_norm.{i}"), "norm", json!({"D": d}), norm(), "adamw", 1, 1.0));
+            if is_first || !self.all_tied {
+                banks.push(bank(format!("router.{n}"), "router", json!({"D": d, "E": self.experts}), router, "adamw", uses, 1.0));
+            }
+            if is_first {
+                let shape = json!({"D": d, "E": self.experts, "F": f});
+                let options = json!({"muonSlices": self.slices});
+                banks.push(bank(format!("experts.{group}"), "experts", shape, options, m, group_uses, (group_uses as f64).sqrt()));
+            }
+            let adapter = (self.adapter_rank > 0).then(|| format!("adapter.{i}"));
+            if let Some(id) = &adapter {
+                let shape = json!({"D": d, "H": self.heads, "Hkv": self.kv_heads, "P": p, "R": self.adapter_rank});
+                banks.push(bank(id.clone(), "adapter", shape, json!({}), "adamw", 1, 1.0));
+            }
+            sites.push(json!({"attentionNorm": format!("attention_norm.{i}"), "attention": format!("attention.{n}"),
+                "ffnNorm": format!("ffn_norm.{i}"), "router": format!("router.{n}"), "experts": format!("experts.{group}"),
+                "adapter": adapter}));
         }
         json!({
             "format": 2, "name": "micro", "seed": 7,
@@ -130,13 +137,13 @@ impl Micro {
         Plan::parse(&self.json().to_string()).expect("a micro plan is valid")
     }
 
-    /// A model with its initial weights; gains are moved off 1 so that their gradients are tested away from it.
+    /// A model with its initial weights; gains are moved off 1 and adapters off 0, so that gradients are tested away from it.
     pub fn model(&self, cpu: &Cpu) -> Model<Cpu> {
         let plan = self.plan();
         let mut model = Model::new(cpu, Layout::new(&plan).expect("checked"), plan.seed).expect("memory");
         let mut rng = rng(3);
         for (p, w) in model.layout.params.iter().zip(&mut model.weights) {
-            if p.shape.len() == 1 {
+            if p.shape.len() == 1 || p.name.starts_with("adapter.") {
                 w.iter_mut().for_each(|x| *x += 0.2 * centered(&mut rng));
             }
         }

@@ -92,6 +92,12 @@ fn vanilla_with_a_tied_head_and_argmax_balance() {
 }
 
 #[test]
+fn shared_attention_and_routers_with_adapters() {
+    check(LORA);
+    check(Micro { heads: 4, kv_heads: 2, recompute: true, ..LORA });
+}
+
+#[test]
 fn one_expert() {
     check(Micro { experts: 1, top_k: 1, ..OLMOE });
 }

@@ -5,6 +5,8 @@ mod block;
 mod common;
 mod decoder;
 mod gradient;
+mod init;
+mod metrics;
 mod plan;
 mod tied;
 mod training;

@@ -24,8 +24,8 @@ fn a_plan_survives_its_json() {
 #[test]
 fn every_fault_is_named_by_its_path() {
     type Change = fn(&mut Value);
-    let cases: [(Change, &str); 14] = [
-        (|p| p["format"] = json!(2), "(format)"),
+    let cases: [(Change, &str); 15] = [
+        (|p| p["format"] = json!(1), "(format)"),
         (|p| p["train"]["colour"] = json!(1), "(train.colour)"),
         (|p| drop(p["train"].as_object_mut().and_then(|t| t.remove("batch"))), "missing field `batch`"),
         (|p| p["train"]["seqLen"] = json!(65), "wanted at most model.maxSeqLen = 64 (train.seqLen)"),
@@ -38,10 +38,23 @@ fn every_fault_is_named_by_its_path() {
         (|p| bank(p, "experts.0")["lrDivisor"] = json!(0.0), "wanted a positive number (banks[7].lrDivisor)"),
         (|p| bank(p, "experts.0")["shape"] = json!({"E": 4, "D": 8}), "(banks[7].shape)"),
         (|p| p["sites"][2]["experts"] = json!("norm.9"), "no bank is called \"norm.9\" (sites[2].experts)"),
+        (|p| p["sites"][2]["adapter"] = json!("router.2"), "wanted Adapter (sites[2].adapter)"),
         (|p| p["sites"][2]["experts"] = json!("router.2"), "wanted Experts (sites[2].experts)"),
     ];
     for (change, wanted) in cases {
         let got = error(change);
         assert!(got.starts_with("Cannot use the plan: ") && got.contains(wanted), "got {got:?}, wanted {wanted:?}");
     }
+}
+
+#[test]
+fn an_adapter_has_the_widths_of_its_attention() {
+    let mut plan = LORA.json();
+    bank(&mut plan, "adapter.1")["shape"]["Hkv"] = json!(1);
+    let got = Plan::parse(&plan.to_string()).expect_err("the plan is broken").to_string();
+    assert_eq!(got, "Cannot use the plan: has Hkv = 1, bank \"attention.0\" has 2 (sites[1].adapter)");
+    let mut plan = LORA.json();
+    bank(&mut plan, "adapter.1")["shape"]["R"] = json!(0);
+    let got = Plan::parse(&plan.to_string()).expect_err("the plan is broken").to_string();
+    assert!(got.contains("is 0, wanted at least 1") && got.contains("shape.R"), "{got}");
 }

@@ -19,33 +19,33 @@ fn gradients(cpu: &Cpu, micro: &Micro, model: &Model<Cpu>) -> Vec<Vec<f32>> {
 #[test]
 fn the_gradient_of_a_tied_bank_is_the_sum_over_its_copies() {
     let cpu = Cpu::new(2).expect("threads");
-    for base in [OLMOE, QWEN3, VANILLA] {
+    for base in [OLMOE, QWEN3, VANILLA, LORA] {
         let tied_micro = Micro { layers: 5, group_size: 3, ..base };
         let free_micro = Micro { group_size: 1, ..tied_micro };
         let (tied, mut free) = (tied_micro.model(&cpu), free_micro.model(&cpu));
-        // Every copy gets the values of its bank, everything else by name.
-        for site in 0..tied_micro.layers {
-            for part in ["gate_up", "down"] {
-                let from = tied.layout.find(&format!("experts.{}.{part}", site / 3)).expect("bank");
-                free.write(&cpu, &format!("experts.{site}.{part}"), &tied.weights[from]).expect("same shape");
+        let shared: &[&str] = if base.all_tied { &["experts", "attention", "router"] } else { &["experts"] };
+        // The copies of a parameter: one per site of its bank, or itself.
+        let copies = |name: &str| -> Vec<String> {
+            let (bank, part) = name.rsplit_once('.').expect("bank and part");
+            match bank.split_once('.').filter(|(kind, _)| shared.contains(kind)) {
+                Some((kind, number)) => {
+                    let first = 3 * number.parse::<usize>().expect("number");
+                    (first..tied_micro.layers.min(first + 3)).map(|site| format!("{kind}.{site}.{part}")).collect()
+                }
+                None => vec![name.to_owned()],
             }
-        }
-        for (p, w) in tied.layout.params.iter().zip(&tied.weights).filter(|(p, _)| !p.name.starts_with("experts.")) {
-            free.write(&cpu, &p.name, w).expect("same name");
+        };
+        for (p, w) in tied.layout.params.iter().zip(&tied.weights) {
+            for copy in copies(&p.name) {
+                free.write(&cpu, &copy, w).expect("same shape");
+            }
         }
         let (tied_grads, free_grads) = (gradients(&cpu, &tied_micro, &tied), gradients(&cpu, &free_micro, &free));
         for (p, got) in tied.layout.params.iter().zip(&tied_grads) {
-            let copies: Vec<String> = match p.name.strip_prefix("experts.").and_then(|rest| rest.split_once('.')) {
-                Some((bank, part)) => {
-                    let bank: usize = bank.parse().expect("number");
-                    (3 * bank..tied_micro.layers.min(3 * bank + 3)).map(|site| format!("experts.{site}.{part}")).collect()
-                }
-                None => vec![p.name.clone()],
-            };
             let largest = got.iter().fold(0.0f32, |a, g| a.max(g.abs()));
             assert!(largest > 0.0, "{} has no gradient", p.name);
             for (j, &g) in got.iter().enumerate() {
-                let want: f64 = copies.iter().map(|c| f64::from(free_grads[free.layout.find(c).expect("copy")][j])).sum();
+                let want: f64 = copies(&p.name).iter().map(|c| f64::from(free_grads[free.layout.find(c).expect("copy")][j])).sum();
                 // The same products, added up in another order: a few roundings of the largest element.
                 assert!((f64::from(g) - want).abs() <= 1e-5 * f64::from(largest), "{}[{j}]: got {g}, want {want}", p.name);
             }

@@ -28,7 +28,7 @@ fn files(folder: &Path) -> [Vec<u8>; 2] {
 #[test]
 fn a_run_saved_and_loaded_goes_on_as_if_it_had_not_stopped() {
     let dir = tempfile::tempdir().expect("temp");
-    for micro in [MICRO, Micro { optimizer: "adamw", ..MICRO }, Micro { accumulation: 2, ..VANILLA }] {
+    for micro in [MICRO, Micro { optimizer: "adamw", ..MICRO }, Micro { accumulation: 2, ..VANILLA }, Micro { accumulation: 2, ..LORA }] {
         let (straight, first, second) = (dir.path().join("straight"), dir.path().join("first"), dir.path().join("second"));
         let mut whole = trainer(&micro, 1);
         steps(&mut whole, &micro, 0..8);
@@ -89,6 +89,7 @@ fn evaluation_changes_nothing() {
             let report = unwatched(|w| trainer.evaluate_tokens(&tokens, w)).expect("evaluate");
             assert_eq!(report.tokens, 14);
             assert!(report.bits_per_byte.is_nan(), "the bytes of bare tokens are unknown");
+            assert!(report.routers.entropy > 0.0 && report.routers.agreement >= 0.0, "{:?}", report.routers);
         }
         steps(&mut trainer, &MICRO, 1..2);
         trainer.read("embedding.weight", false).expect("weights")

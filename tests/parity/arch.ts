@@ -26,7 +26,7 @@ const PARTS: Record<string, ["attentionNorm" | "attention" | "ffnNorm" | "router
 
 /** The plan of a case and where its parameters lie. */
 // deno-lint-ignore no-explicit-any -- a foreign program's JSON
-export function readArch(json: any, tensors: Tensors): { plan: Plan; places: ReadonlyMap<string, Place> } {
+export function readArch(json: any, tensors: Tensors): { plan: Plan; places: ReadonlyMap<string, readonly Place[]> } {
   const { config } = json;
   const family = FAMILIES[json.arch];
   if (!family) throw new RangeError(`Cannot read a case of the architecture "${json.arch}"`);
@@ -78,10 +78,10 @@ export function readArch(json: any, tensors: Tensors): { plan: Plan; places: Rea
       tiedLrDivisor: json.tied_lr_divisor ?? "none",
     },
   });
-  const places = new Map<string, Place>();
+  const places = new Map<string, readonly Place[]>();
   for (const published of tensors.names("init/")) {
     const count = tensors.shape(`init/${published}`).reduce((a, b) => a * b, 1);
-    places.set(published, { name: ours(published, made), start: 0, count });
+    places.set(published, [{ name: ours(published, made), start: 0, count }]);
   }
   return { plan: made, places };
 }

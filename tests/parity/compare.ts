@@ -67,12 +67,14 @@ function largest(a: number, b: number): number {
 /** Our parameters put together from the published ones. */
 function gather({ tensors, places }: Golden, prefix: string): Map<string, Float32Array<ArrayBuffer>> {
   const sizes = new Map<string, number>();
-  for (const { name, start, count } of places.values()) {
+  for (const { name, start, count } of [...places.values()].flat()) {
     sizes.set(name, Math.max(sizes.get(name) ?? 0, start + count));
   }
   const out = new Map([...sizes].map(([name, size]) => [name, new Float32Array(size)]));
-  for (const [published, { name, start }] of places) {
-    out.get(name)!.set(tensors.f32(prefix + published).values, start);
+  for (const [published, pieces] of places) {
+    const { values } = tensors.f32(prefix + published);
+    let from = 0;
+    for (const { name, start, count } of pieces) out.get(name)!.set(values.subarray(from, from += count), start);
   }
   return out;
 }
@@ -83,10 +85,15 @@ function worstTensor(golden: Golden, prefix: string, read: (name: string) => Flo
   if (published.length === 0) return null;
   let worst = 0;
   for (const key of published) {
-    const place = golden.places.get(key);
-    if (!place) throw new RangeError(`Cannot compare "${key}": it has no place in the model`);
+    const places = golden.places.get(key);
+    if (!places) throw new RangeError(`Cannot compare "${key}": it has no place in the model`);
     const want = golden.tensors.f32(prefix + key).values;
-    const got = read(place.name).subarray(place.start, place.start + place.count);
+    const got = new Float32Array(want.length);
+    let from = 0;
+    for (const { name, start, count } of places) {
+      got.set(read(name).subarray(start, start + count), from);
+      from += count;
+    }
     const norm = l2(want.length, (i) => want[i]!);
     if (norm > least) worst = largest(worst, l2(want.length, (i) => want[i]! - got[i]!) / norm);
   }

@@ -1,11 +1,13 @@
 /** A golden case: what the published trainer did on a micro model, step by step. */
 import type { Plan } from "../../experiments/mod.ts";
+import { readAblation } from "./ablation.ts";
+import { readArch } from "./arch.ts";
 import { Tensors } from "./safetensors.ts";
 
 /** What was measured at a step; a case may leave any of them out. */
 export type Metrics = Readonly<Record<string, number | null>>;
 
-/** Where a published tensor lies in ours: a whole parameter, or `count` elements of it from `start`. */
+/** Where a piece of a published tensor lies in ours: `count` elements of a parameter from `start`. */
 export interface Place {
   readonly name: string;
   readonly start: number;
@@ -20,18 +22,15 @@ export interface Golden {
   readonly metrics: readonly Metrics[];
   /** Evaluates after every so many steps, and at the end. */
   readonly evalEvery: number;
-  /** The place of each published parameter. */
-  readonly places: ReadonlyMap<string, Place>;
+  /** The places of each published parameter, whose elements fill them one after the other. */
+  readonly places: ReadonlyMap<string, readonly Place[]>;
 }
 
-/** Reads one pair of files with the reader of its kind. */
-export async function readGolden(
-  stem: string,
-  // deno-lint-ignore no-explicit-any -- a foreign program's JSON; the readers take what they need
-  read: (json: any, tensors: Tensors) => { plan: Plan; places: ReadonlyMap<string, Place> },
-): Promise<Golden> {
+/** Reads one pair of files: a case of the component ablation names its variant, one of the main experiments does not. */
+export async function readGolden(stem: string): Promise<Golden> {
   const json = JSON.parse(await Deno.readTextFile(`${stem}.json`));
   const tensors = new Tensors(await Deno.readFile(`${stem}.safetensors`));
   const name = stem.slice(stem.lastIndexOf("/") + 1);
+  const read = "variant" in json ? readAblation : readArch;
   return { name, tensors, metrics: json.metrics, evalEvery: json.eval_every, ...read(json, tensors) };
 }

@@ -7,7 +7,6 @@
 import { Command } from "@cliffy/command";
 import { resolve } from "@std/path";
 import Table from "cli-table3";
-import { readArch } from "./arch.ts";
 import { broken, type Errors, MEDIAN_BOUNDS, runCase } from "./compare.ts";
 import { readGolden } from "./golden.ts";
 
@@ -28,7 +27,7 @@ export async function parity(dir: string, print: (line: string) => void): Promis
   const names = await stems(dir);
   if (names.length === 0) throw new RangeError(`Cannot compare: "${dir}" has no pair of .json and .safetensors`);
   const results: Errors[] = [];
-  for (const stem of names) results.push(await runCase(await readGolden(stem, readArch)));
+  for (const stem of names) results.push(await runCase(await readGolden(stem)));
   const table = new Table({
     head: ["case", "loss at 0", "gradient at 0", "worst loss", "gradient norm", "final weights", "verdict"],
     style: { head: [], border: [] },
