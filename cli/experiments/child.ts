@@ -5,6 +5,9 @@ import { LOG_FILE } from "../run/folder.ts";
 import { INTERRUPTED } from "../run/interrupt.ts";
 import { thisProgram } from "./program.ts";
 
+/** There, signals cannot be sent, only be had from the terminal, which sends them to all. */
+const isWindows = Deno.build.os === "windows";
+
 /** How a process ended. */
 export interface Ending {
   /** Its exit code, or 130 if it was told to stop and did. */
@@ -30,6 +33,8 @@ export class Child {
       stdin: "null",
       stdout: "null",
       stderr: "piped",
+      // Ctrl-C in a terminal is for the parent, which passes it on: two signals would mean to end without a checkpoint.
+      detached: !isWindows,
     }).spawn();
   }
 
@@ -41,9 +46,7 @@ export class Child {
   /** Asks the process to save a checkpoint and end. */
   stop(): void {
     this.#isStopping = true;
-    // Ctrl-C in a terminal has reached the process already, and a second SIGINT would end it without a checkpoint. A
-    // second SIGHUP does not. On Windows there is none, and nothing but Ctrl-C that could have asked for a stop.
-    if (Deno.build.os !== "windows") this.#process.kill("SIGHUP");
+    if (!isWindows) this.#process.kill("SIGTERM");
   }
 
   /** Keeps its messages, calling `onLine` after each, and waits for its end. */

@@ -68,7 +68,7 @@ export async function runAll(selected: readonly Selected[], options: RunAllOptio
   const display = new Display(options.isQuiet);
   const work: Work = { options, display, interrupt, running: new Map(), outcomes: [], total: selected.length };
   interrupt.onRequest(() => {
-    if (!options.isQuiet) display.line("stopping the runs at their next step; Ctrl-C again stops at once");
+    if (!options.isQuiet) display.line("stopping the runs at their next step; Ctrl-C again does not wait for them");
     for (const child of work.running.values()) child.stop();
   });
   const queue = selected.values();

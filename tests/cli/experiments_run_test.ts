@@ -21,9 +21,14 @@ async function manifests(workspace: Workspace, steps: Readonly<Record<string, nu
   );
 }
 
+/** Three runs, the second of which takes long. */
+async function threeRuns(workspace: Workspace): Promise<string[]> {
+  return ["experiments", "run", ...await manifests(workspace, { first: 20, second: LONG, third: 20 })];
+}
+
 /** Starts three runs and, when the second is at work, sends a signal; returns once all has come to rest. */
 async function interrupted(workspace: Workspace, signal: Deno.Signal) {
-  const args = ["experiments", "run", ...await manifests(workspace, { first: 20, second: LONG, third: 20 })];
+  const args = await threeRuns(workspace);
   const child = workspace.start(...args);
   const output = child.output();
   await Promise.race([workspace.recorded("runs/second", 3), output]);
@@ -64,6 +69,23 @@ Deno.test("experiments run, interrupted and started again, ends with three runs 
   await assertFinished(workspace, first, outcome);
   const statuses = parseEvents(outcome.stdout).map(({ name, status }) => `${status} ${name}`);
   assert.deepEqual(statuses, ["skipped first", "finished second", "finished third"]);
+});
+
+Deno.test({
+  name: "Ctrl-C in a terminal, which reaches every process of the group, saves the run at work",
+  ignore: Deno.build.os === "windows", // no process groups
+  async fn() {
+    await using workspace = await Workspace.make();
+    const args = await threeRuns(workspace);
+    const child = workspace.startGroup(...args);
+    const output = child.output();
+    await Promise.race([workspace.recorded("runs/second", 3), output]);
+    await new Deno.Command("kill", { args: ["-INT", "--", `-${child.pid}`] }).output();
+    const { code, stderr } = await output;
+    assert.equal(code, 130);
+    const [, step] = /interrupted second: step (\d+)/.exec(new TextDecoder().decode(stderr)) ?? [];
+    assert.ok(Number(step) >= 3, `step ${step} is saved`);
+  },
 });
 
 Deno.test("experiments run, killed and started again at once, does not train in a folder twice at a time", async () => {

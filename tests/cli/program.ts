@@ -73,6 +73,11 @@ export class Workspace implements AsyncDisposable {
     return this.#spawn(Deno.execPath(), [...FLAGS, MAIN, ...args]);
   }
 
+  /** Starts the program in the folder, in a process group of its own, whose number is its process id. */
+  startGroup(...args: string[]): Deno.ChildProcess {
+    return this.#spawn(Deno.execPath(), [...FLAGS, MAIN, ...args], true);
+  }
+
   /** Runs the program in the folder. */
   run(...args: string[]): Promise<Outcome> {
     return finish(this.start(...args));
@@ -84,9 +89,10 @@ export class Workspace implements AsyncDisposable {
     return finish(this.#spawn("bash", ["-c", script, "bash", Deno.execPath(), ...FLAGS, MAIN, ...args]));
   }
 
-  #spawn(command: string, args: string[]): Deno.ChildProcess {
+  #spawn(command: string, args: string[], detached = false): Deno.ChildProcess {
     const env = { BOWLINE_CACHE: this.at("cache"), NO_COLOR: "1" };
-    return new Deno.Command(command, { args, cwd: this.path, env, stdout: "piped", stderr: "piped" }).spawn();
+    const options = { args, cwd: this.path, env, detached, stdout: "piped", stderr: "piped" } as const;
+    return new Deno.Command(command, options).spawn();
   }
 
   /** Trains the micro model into a folder; fails the test if that fails. */
