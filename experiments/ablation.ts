@@ -58,15 +58,15 @@ const nano = {
   width: 64,
   heads: 2,
   seqLen: 128,
-  batch: 32,
+  batch: 8,
   accumulation: 1,
-  steps: 224,
-  warmupSteps: 20,
+  steps: 768,
+  warmupSteps: 40,
   rank: 8,
   others: {
     data: { corpus: "sotu", heldOut: { kind: "documents", every: 20, index: 7 } },
-    checkpoint: { every: 56, keep: 1 },
-    eval: { every: 224 },
+    checkpoint: { every: 128, keep: 1 },
+    eval: { every: 768 },
   } satisfies Config["others"],
 };
 

@@ -9,10 +9,13 @@ import { sharedFolder } from "../shared.ts";
 core(); // the library stays open for the whole process, so it is not opened inside a test
 const folder = sharedFolder("golden/arch");
 
-Deno.test("every golden case of the main experiments is within bounds", { ignore: folder === null }, async () => {
-  const lines: string[] = [];
-  assert.ok(await parity(folder!, (line) => lines.push(line)), lines.join("\n"));
-});
+for (const [cases, path] of [["main experiments", "golden/arch"], ["component ablation", "golden/ablation"]] as const) {
+  const folder = sharedFolder(path);
+  Deno.test(`every golden case of the ${cases} is within bounds`, { ignore: folder === null }, async () => {
+    const lines: string[] = [];
+    assert.ok(await parity(folder!, (line) => lines.push(line)), lines.join("\n"));
+  });
+}
 
 Deno.test(
   "a case whose recorded gradient differs in one tensor is out of bounds",
