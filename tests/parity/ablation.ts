@@ -6,8 +6,8 @@ import type { Tensors } from "./safetensors.ts";
 type Loops = [layers: number, loops: number][];
 
 /** The plan of a case and where its parameters lie. */
-// deno-lint-ignore no-explicit-any -- a foreign program's JSON
 export function readAblation(
+  // deno-lint-ignore no-explicit-any -- a foreign program's JSON
   json: any,
   tensors: Tensors,
 ): { plan: Plan; places: ReadonlyMap<string, readonly Place[]> } {
