@@ -52,6 +52,7 @@ export {
   quickstart,
   resolve,
   type Site,
+  type SitePart,
 } from "./experiments/mod.ts";
 export { type CoreInfo, coreInfo, probe } from "./ffi/ts/library.ts";
 export { type GenerateOptions, Model, type ModelOptions } from "./ffi/ts/model.ts";
