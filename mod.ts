@@ -52,6 +52,7 @@ export {
   quickstart,
   resolve,
   type Site,
+  SITE_PARTS,
   type SitePart,
 } from "./experiments/mod.ts";
 export { type CoreInfo, coreInfo, probe } from "./ffi/ts/library.ts";
