@@ -71,7 +71,11 @@ export function readAblation(
 }
 
 /** Names of what stands outside of the blocks. */
-const OUTER: Record<string, "embedding" | "finalNorm"> = { "tok_emb": "embedding", "norm_out": "finalNorm" };
+const OUTER: Record<string, "embedding" | "finalNorm" | "head"> = {
+  "tok_emb": "embedding",
+  "norm_out": "finalNorm",
+  "lm_head": "head",
+};
 
 /** A bank's part by the name that a block has for it, and the number of its use in names of lists. */
 const BLOCK: [RegExp, (site: Plan["sites"][number]) => string][] = [

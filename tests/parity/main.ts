@@ -32,7 +32,7 @@ export async function parity(dir: string, print: (line: string) => void): Promis
     head: ["case", "loss at 0", "gradient at 0", "worst loss", "gradient norm", "final weights", "verdict"],
     style: { head: [], border: [] },
   });
-  const text = (error: number | null) => error === null ? "-" : error.toExponential(1);
+  const text = (error: number) => error.toExponential(1);
   for (const r of results) {
     const faults = broken(r);
     const verdict = faults.length === 0 ? "ok" : `out of bounds: ${faults.join(", ")}`;
@@ -40,8 +40,7 @@ export async function parity(dir: string, print: (line: string) => void): Promis
   }
   print(table.toString());
   const loss = median(results.map((r) => r.loss));
-  const recorded = results.map((r) => r.weights).filter((w) => w !== null);
-  const weights = recorded.length > 0 ? median(recorded) : 0;
+  const weights = median(results.map((r) => r.weights));
   print(
     `median of the worst losses ${text(loss)} (at most ${MEDIAN_BOUNDS.loss}), of the final weights ${
       text(weights)

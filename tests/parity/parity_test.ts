@@ -33,7 +33,7 @@ Deno.test(
 );
 
 Deno.test("an error that is not a number is out of bounds", () => {
-  const close = { name: "x", firstLoss: 0, gradient: 0, loss: 0, gradNorm: 0, weights: null };
+  const close = { name: "x", firstLoss: 0, gradient: 0, loss: 0, gradNorm: 0, weights: 0 };
   assert.deepEqual(broken(close), []);
   assert.deepEqual(broken({ ...close, loss: NaN, weights: NaN }), ["loss", "weights"]);
 });
