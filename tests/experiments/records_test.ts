@@ -14,9 +14,17 @@ Deno.test("each record is described, proves its manifests and gives its table", 
     await t.step(name, async () => {
       const at = (file: string) => join(FOLDER, name, file);
       const out = await Deno.makeTempFile();
+      const gives = async (file: string, ...args: string[]) => {
+        await tableCommand().parse(["--record", at("record.json"), "--out", out, ...args]);
+        assert.equal(await Deno.readTextFile(at(file)), await Deno.readTextFile(out), file);
+      };
       try {
-        await tableCommand().parse(["--record", at("record.json"), "--format", "markdown", "--out", out]);
-        assert.equal(await Deno.readTextFile(at("table.md")), await Deno.readTextFile(out));
+        await gives("table.md", "--format", "markdown");
+        // A plot is named after its section.
+        const plots = [...Deno.readDirSync(join(FOLDER, name))].map((entry) => entry.name).filter((file) =>
+          file.endsWith(".svg")
+        );
+        for (const file of plots) await gives(file, "--format", "svg", "--section", file.replace(".svg", ""));
       } finally {
         await Deno.remove(out);
       }
