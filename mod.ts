@@ -54,9 +54,18 @@ export {
   type Site,
   SITE_PARTS,
   type SitePart,
+  type Source,
 } from "./experiments/mod.ts";
 export { type CoreInfo, coreInfo, probe } from "./ffi/ts/library.ts";
 export { type GenerateOptions, Model, type ModelOptions } from "./ffi/ts/model.ts";
 export { STAT_NAMES, type StatName, Stats, type StatValues } from "./ffi/ts/stats.ts";
 export { BowlineError, CORE_CODES, type ErrorCode } from "./ffi/ts/status.ts";
-export { type DataInfo, type DataRequest, type Parameter, Trainer, type TrainerOptions } from "./ffi/ts/trainer.ts";
+export {
+  type CorpusInfo,
+  type DataInfo,
+  type DataRequest,
+  type Parameter,
+  type StreamInfo,
+  Trainer,
+  type TrainerOptions,
+} from "./ffi/ts/trainer.ts";

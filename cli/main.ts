@@ -1,6 +1,7 @@
 /** The program `bowline`: its commands, and how it ends. Commands import what is heavy only when they run. */
 import { Command } from "@cliffy/command";
 import config from "../deno.json" with { type: "json" };
+import { dataCommand } from "./data/mod.ts";
 import { doctorCommand } from "./doctor.ts";
 import { fail } from "./errors.ts";
 import { experimentsCommand } from "./experiments/mod.ts";
@@ -21,6 +22,7 @@ export async function main(args: readonly string[]): Promise<void> {
       .command("plan", planCommand())
       .command("generate", generateCommand())
       .command("experiments", experimentsCommand())
+      .command("data", dataCommand())
       .command("doctor", doctorCommand())
       .parse([...args]);
   } catch (error) {

@@ -2,6 +2,7 @@
 import type * as z from "zod";
 import { type ManifestError, unknownKey, unusable } from "./errors.ts";
 import type { Manifest, ManifestInput } from "./manifest.ts";
+import { MIXTURES } from "./mixtures.ts";
 import { rules } from "./rules.ts";
 import { manifestKeys, manifestSchema } from "./schema.ts";
 
@@ -61,10 +62,15 @@ const DEFAULTS = {
   data: {
     corpus: null,
     files: [],
+    sources: [],
     separator: "<|endoftext|>",
+    separatorPlacement: "before",
     minCharacters: 50,
     heldOut: { kind: "tail", fraction: 0.01 },
     order: "shuffled-windows",
+    shuffleBuffer: 10_000,
+    atEnd: "repeat",
+    onBadRecord: "stop",
   },
   checkpoint: { every: 500, keep: 3 },
   eval: { every: 500, batches: null },
@@ -82,7 +88,8 @@ const WHOLE = new Set(["tokenizer", "heldOut"]);
  * value that does not fit another one.
  */
 export function manifest(input: ManifestInput): Manifest {
-  const result = manifestSchema.safeParse(merge(merge(DEFAULTS, derived(input)), input), { reportInput: true });
+  const merged = withSources(merge(merge(DEFAULTS, derived(input)), input));
+  const result = manifestSchema.safeParse(merged, { reportInput: true });
   if (!result.success) throw explain(result.error.issues);
   for (const { path, is, wanted, fits } of rules(result.data)) if (!fits) throw unusable(path, is, wanted);
   return result.data;
@@ -105,9 +112,35 @@ function derived(input: unknown): unknown {
     // Loops say for every site whether it is in a group: no site is skipped beside them.
     ...(at("tie", "loops") && { tie: { skipFirst: 0, skipLast: 0 } }),
     train: { lr: LEARNING_RATES[at("optimizer", "kind") || "muon"] },
-    data: { tokenizer: { kind: "train-bpe", vocab: at("model", "vocab") } },
+    data: {
+      tokenizer: { kind: "train-bpe", vocab: at("model", "vocab") },
+      ...(isStreamed(at("data", "sources")) && STREAMED.data),
+    },
+    ...(isStreamed(at("data", "sources")) && { eval: STREAMED.eval }),
   };
 }
+
+/** What differs where data is streamed: its end is not known, and evaluation must end. */
+const STREAMED = {
+  data: { order: "stream", heldOut: { kind: "documents", every: 100, index: 0 } },
+  eval: { batches: 50 },
+};
+
+function isStreamed(sources: unknown): boolean {
+  return typeof sources === "string" || (Array.isArray(sources) && sources.length > 0);
+}
+
+/** Puts the sources of a named mixture in the place of its name, and completes those that are spelled out. */
+function withSources(merged: unknown): unknown {
+  if (!isRecord(merged) || !isRecord(merged["data"])) return merged;
+  const { sources } = merged["data"];
+  const found = typeof sources === "string" && Object.hasOwn(MIXTURES, sources) ? MIXTURES[sources] : sources;
+  const complete = Array.isArray(found) ? found.map((source) => merge(SOURCE, source)) : found;
+  return { ...merged, data: { ...merged["data"], sources: complete } };
+}
+
+/** Defaults of a source. */
+const SOURCE = { column: null, format: "auto", weight: 1 };
 
 /** `over` upon `base`, key by key. */
 function merge(base: unknown, over: unknown): unknown {

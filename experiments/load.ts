@@ -36,6 +36,9 @@ function assignments({ data, tie, expand, seed, set }: Overrides): Assignment[] 
   const files = data && [
     { path: "data.corpus", value: null },
     { path: "data.files", value: data },
+    { path: "data.sources", value: [] },
+    { path: "data.order", value: "shuffled-windows" },
+    { path: "data.separatorPlacement", value: "before" },
     { path: "data.heldOut", value: TAIL },
   ];
   const single = [

@@ -12,6 +12,20 @@ export const SITE_PARTS = ["attentionNorm", "attention", "ffnNorm", "router", "e
 /** A part of a site. */
 export type SitePart = typeof SITE_PARTS[number];
 
+/** Files of documents in one format, and their share of a mixture. */
+export interface Source {
+  /** What events and messages call it. */
+  name: string;
+  /** Files, folders, globs, `hf://` addresses. */
+  paths: string[];
+  /** Full path of the text's column; null: the column `text` where there are columns. */
+  column: string | null;
+  /** How files are read; `auto`: by their names. */
+  format: "auto" | "text" | "jsonl" | "parquet" | "arrow" | "tokens-u16" | "tokens-u32";
+  /** Share of the documents drawn, over the sum of all weights. */
+  weight: number;
+}
+
 /** A complete manifest, as a run folder stores it: every key is present. */
 export interface Manifest {
   /** Name of the experiment and of its run folder. */
@@ -75,15 +89,27 @@ export interface Manifest {
     recompute: boolean;
     seed: number;
   };
-  /** What to train on: a corpus or files. Neither is given where data comes from elsewhere. */
+  /** What to train on: a corpus, files, or sources. None is given where data comes from elsewhere. */
   data: {
     corpus: "sotu" | null;
     files: string[];
-    tokenizer: { kind: "train-bpe"; vocab: number } | { kind: "file"; path: string };
+    sources: Source[];
+    tokenizer:
+      | { kind: "train-bpe"; vocab: number }
+      | { kind: "file"; path: string }
+      | { kind: "cl100k" }
+      | { kind: "bytes" };
     separator: string;
+    separatorPlacement: "before" | "after" | "none";
     minCharacters: number;
-    heldOut: { kind: "documents"; every: number; index: number } | { kind: "tail"; fraction: number };
-    order: "shuffled-windows";
+    heldOut:
+      | { kind: "documents"; every: number; index: number }
+      | { kind: "tail"; fraction: number }
+      | { kind: "skip-tokens"; tokens: number };
+    order: "shuffled-windows" | "stream";
+    shuffleBuffer: number;
+    atEnd: "repeat" | "drop" | "stop";
+    onBadRecord: "stop" | "skip";
   };
   /** When checkpoints are saved, and how many are kept. */
   checkpoint: { every: number; keep: number };
@@ -95,15 +121,19 @@ export interface Manifest {
 
 /** An object of which any key may be left out, at any depth. A union with a `kind` is given whole, never mixed. */
 export type Partially<T> = T extends readonly unknown[] ? T
-  : T extends { kind: "train-bpe" | "file" | "documents" | "tail" } ? T
+  : T extends { kind: "train-bpe" | "file" | "cl100k" | "bytes" | "documents" | "tail" | "skip-tokens" } ? T
   : T extends object ? { [K in keyof T]?: Partially<T[K]> | undefined }
   : T;
 
 /** What an experiment file gives: the keys that have no default, and any others. */
 export type ManifestInput =
-  & Omit<Partially<Manifest>, "name" | "model" | "train">
+  & Omit<Partially<Manifest>, "name" | "model" | "train" | "data">
   & {
     name: string;
+    /** `sources` may be the name of a published mixture; a source needs a name and paths. */
+    data?: Partially<Omit<Manifest["data"], "sources">> & {
+      sources?: string | (Pick<Source, "name" | "paths"> & Partial<Source>)[];
+    };
     model:
       & Partially<Manifest["model"]>
       & Pick<

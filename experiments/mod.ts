@@ -32,6 +32,7 @@ export {
   type Partially,
   SITE_PARTS,
   type SitePart,
+  type Source,
 } from "./manifest.ts";
 export { countMemory, type Memory } from "./memory.ts";
 export { nano, quickstart } from "./nano.ts";
@@ -47,4 +48,5 @@ export {
 } from "./plan.ts";
 export { preset, presets } from "./presets.ts";
 export { plan, resolve } from "./resolve.ts";
+export { MIXTURES } from "./mixtures.ts";
 export { type ManifestKey, manifestKeys, manifestSchema } from "./schema.ts";

@@ -19,9 +19,10 @@ export function* rules(manifest: Manifest): Generator<Rule> {
   yield* partitionRules(manifest);
 }
 
-function modelRules({ model, losses, train, data }: Manifest): Rule[] {
+function modelRules({ model, losses, train, data, eval: evaluation }: Manifest): Rule[] {
   const { tokenizer, heldOut } = data;
-  const hasData = data.corpus !== null || data.files.length > 0;
+  const kinds = [data.corpus !== null, data.files.length > 0, data.sources.length > 0].filter(Boolean).length;
+  const isStream = data.order === "stream";
   return [
     rule(
       "model.heads",
@@ -50,7 +51,58 @@ function modelRules({ model, losses, train, data }: Manifest): Rule[] {
       `below model.vocab (${model.vocab}), or null`,
       model.paddingToken === null || model.paddingToken < model.vocab,
     ),
-    rule("data.files", data.files, "none beside data.corpus", data.corpus === null || data.files.length === 0),
+    rule(
+      "data",
+      { corpus: data.corpus, files: data.files.length, sources: data.sources.length },
+      "one of corpus, files and sources",
+      kinds <= 1,
+    ),
+    rule(
+      "data.order",
+      data.order,
+      "stream where data.sources is given, and only there",
+      isStream === data.sources.length > 0,
+    ),
+    rule(
+      "data.heldOut.kind",
+      heldOut.kind,
+      `${
+        isStream
+          ? "documents or skip-tokens: a stream has no known end"
+          : "documents or tail where data.order is shuffled-windows"
+      }`,
+      (isStream ? "tail" : "skip-tokens") !== heldOut.kind,
+    ),
+    rule(
+      "data.separatorPlacement",
+      data.separatorPlacement,
+      "before where data.order is shuffled-windows",
+      isStream || data.separatorPlacement === "before",
+    ),
+    rule(
+      "eval.batches",
+      evaluation.batches,
+      "a number of batches where data.order is stream",
+      !isStream || evaluation.batches !== null,
+    ),
+    rule(
+      "data.sources",
+      data.sources.map(({ name }) => name),
+      "names that differ",
+      new Set(data.sources.map(({ name }) => name)).size === data.sources.length,
+    ),
+    rule(
+      "data.tokenizer.kind",
+      tokenizer.kind,
+      "model.vocab of at least 100277",
+      tokenizer.kind !== "cl100k" || model.vocab >= 100_277,
+    ),
+    rule(
+      "data.tokenizer.kind",
+      tokenizer.kind,
+      "model.vocab of at least 257",
+      tokenizer.kind !== "bytes" || model.vocab >= 257,
+    ),
     rule(
       "data.tokenizer.vocab",
       tokenizer.kind === "train-bpe" && tokenizer.vocab,
@@ -61,7 +113,7 @@ function modelRules({ model, losses, train, data }: Manifest): Rule[] {
       "data.tokenizer.vocab",
       tokenizer.kind === "train-bpe" && tokenizer.vocab,
       "at least 257 (256 bytes and the separator)",
-      tokenizer.kind !== "train-bpe" || tokenizer.vocab >= 257 || !hasData,
+      tokenizer.kind !== "train-bpe" || tokenizer.vocab >= 257 || kinds === 0,
     ),
     rule(
       "data.heldOut.index",

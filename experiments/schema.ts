@@ -5,6 +5,7 @@
  */
 import * as z from "zod";
 import { type Manifest, SITE_PARTS } from "./manifest.ts";
+import { MIXTURES } from "./mixtures.ts";
 
 // Each constructor takes the words that an error uses after "wanted".
 const integer = (least: number, wanted = `an integer of at least ${least}`) => z.int(wanted).min(least, wanted);
@@ -135,10 +136,25 @@ const train = z.strictObject({
   seed: z.int(SEED).min(0, SEED).max(2 ** 32 - 1, SEED).describe("seed of the initial weights and of the data order"),
 });
 
+const source = z.strictObject({
+  name: text().describe("what events and messages call it"),
+  paths: z.array(text(), "a list of paths").min(1, "at least one path").describe(
+    "files, folders, globs, or hf://datasets/<owner>/<name>[@revision][/glob]",
+  ),
+  column: text().nullable().describe("the text's column by its full path, such as rollout_results.list.element.text"),
+  format: z.enum(["auto", "text", "jsonl", "parquet", "arrow", "tokens-u16", "tokens-u32"]).describe(
+    "how files are read; auto: by their names",
+  ),
+  weight: positive().describe("share of the documents drawn, over the sum of all weights"),
+}, "an object with name and paths");
+
 /** The section `data`, of manifests and of plans. */
 export const data: z.ZodType<Manifest["data"]> = z.strictObject({
   corpus: z.enum(["sotu"]).nullable().describe("a corpus that is installed with the program, or null"),
-  files: z.array(text(), "a list of paths").describe("paths of text files; either these or corpus"),
+  files: z.array(text(), "a list of paths").describe("paths of text files; either these, corpus or sources"),
+  sources: z.array(source, `a list of sources, or one of ${Object.keys(MIXTURES).join(", ")}`).describe(
+    `a mixture that is streamed; the name ${Object.keys(MIXTURES).join(" or ")} stands for a published one`,
+  ),
   tokenizer: z.discriminatedUnion("kind", [
     z.strictObject({
       kind: z.literal("train-bpe").describe("byte-level BPE trained on the data, once"),
@@ -148,8 +164,11 @@ export const data: z.ZodType<Manifest["data"]> = z.strictObject({
       kind: z.literal("file").describe("a Hugging Face tokenizer.json"),
       path: text().describe("its path"),
     }),
+    z.strictObject({ kind: z.literal("cl100k").describe("cl100k_base, 100,277 tokens, as published") }),
+    z.strictObject({ kind: z.literal("bytes").describe("256 bytes and the separator") }),
   ], "an object with kind").describe("how text becomes tokens (default: train-bpe of model.vocab tokens)"),
   separator: text().describe("text of the token that separates documents"),
+  separatorPlacement: z.enum(["before", "after", "none"]).describe("where it stands, seen from a document"),
   minCharacters: integer(0).describe("documents with fewer characters are skipped and counted"),
   heldOut: z.discriminatedUnion("kind", [
     z.strictObject({
@@ -161,8 +180,23 @@ export const data: z.ZodType<Manifest["data"]> = z.strictObject({
       kind: z.literal("tail").describe("the end of the data"),
       fraction: inside().describe("share of the tokens"),
     }),
+    z.strictObject({
+      kind: z.literal("skip-tokens").describe(
+        "what follows the first tokens of the stream, as published; trained on, too",
+      ),
+      tokens: integer(0).describe("how many tokens are skipped"),
+    }),
   ], "an object with kind").describe("what is kept for evaluation and never trained on"),
-  order: z.enum(["shuffled-windows"]).describe("order of the training windows"),
+  order: z.enum(["shuffled-windows", "stream"]).describe(
+    "shuffled-windows: all windows in memory, shuffled anew each epoch; stream: documents as they are drawn",
+  ),
+  shuffleBuffer: integer(1).describe("documents of a source that are shuffled together (stream)"),
+  atEnd: z.enum(["repeat", "drop", "stop"]).describe(
+    "when a source ends: repeat it in another order, go on without it, or end the run (stream)",
+  ),
+  onBadRecord: z.enum(["stop", "skip"]).describe(
+    "what to do with a record that cannot be read: stop, or skip and count it (stream)",
+  ),
 });
 
 /** The section `checkpoint`, of manifests and of plans. */

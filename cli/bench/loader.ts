@@ -35,6 +35,7 @@ export async function timeText(
     const start = performance.now();
     const info = await trainer.attachData({ files, cacheDir: join(folder, `empty-${times.length}`) });
     times.push(performance.now() - start);
+    if (info.kind !== "corpus") throw new TypeError(`Cannot time ${name}: its data is ${info.kind}, wanted a corpus`);
     checkGolden(name, "the bigram loss", info.bigramLoss, goldenLoss);
     tokens = info.trainTokens + info.heldOutTokens + info.droppedTokens;
     elapsed += times.at(-1)! / 1000;

@@ -30,7 +30,7 @@ export function summary(
   const bits = Number.isNaN(held.evalBitsPerByte) ? "" : `, ${held.evalBitsPerByte.toFixed(3)} bits per byte`;
   return [
     `held-out loss  ${held.evalLoss.toFixed(3)} (perplexity ${Math.exp(held.evalLoss).toFixed(1)}${bits})`,
-    `add-one bigram ${data.bigramLoss.toFixed(3)} on the same tokens`,
+    ...(data.kind === "corpus" ? [`add-one bigram ${data.bigramLoss.toFixed(3)} on the same tokens`] : []),
     `checkpoint     ${checkpoint}`,
     `sample         ${(prompt + text).replaceAll(/\s+/g, " ")}`,
   ];

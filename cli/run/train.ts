@@ -2,7 +2,7 @@
 import { relative } from "@std/path";
 import { ValidationError } from "@cliffy/command";
 import { Model } from "../../ffi/ts/model.ts";
-import { type DataInfo, Trainer } from "../../ffi/ts/trainer.ts";
+import { type CorpusInfo, type DataInfo, type StreamInfo, Trainer } from "../../ffi/ts/trainer.ts";
 import { cacheFolder } from "../cache.ts";
 import { corpusFiles } from "../corpus.ts";
 import { messageOf } from "../errors.ts";
@@ -140,16 +140,28 @@ async function sample(run: Run): Promise<string> {
 function dataFiles({ plan: { name, data } }: Experiment): readonly string[] {
   if (data.corpus !== null) return corpusFiles(data.corpus);
   if (data.files.length > 0) return data.files;
-  throw new ValidationError(`Cannot train ${name}: its manifest names no data, wanted --data FILE or data.corpus`);
+  if (data.sources.length > 0) return []; // the plan names them
+  throw new ValidationError(
+    `Cannot train ${name}: its manifest names no data, wanted --data FILE, data.corpus or data.sources`,
+  );
 }
 
 function announce(log: Log, out: string, step: number, data: DataInfo): void {
-  const skipped = data.skipped > 0 ? ` (${whole(data.skipped)} shorter ones skipped)` : "";
-  log.info(
-    `${whole(data.documents)} documents${skipped}: ${short(data.trainTokens)} training tokens, ` +
-      `${short(data.heldOutTokens)} held out, vocabulary ${whole(data.vocab)}`,
-  );
+  log.info(data.kind === "corpus" ? describeCorpus(data) : describeStream(data));
   log.info(step === 0 ? `training in ${out}` : `going on in ${out} after step ${step}`);
+}
+
+function describeStream({ sources, vocab }: StreamInfo): string {
+  const parts = sources.map(({ name, share, files, bytes }) =>
+    `${Math.round(100 * share)}% ${name} (${whole(files)} files, ${short(bytes)} bytes)`
+  );
+  return `${parts.join(", ")}; vocabulary ${whole(vocab)}`;
+}
+
+function describeCorpus(data: CorpusInfo): string {
+  const skipped = data.skipped > 0 ? ` (${whole(data.skipped)} shorter ones skipped)` : "";
+  return `${whole(data.documents)} documents${skipped}: ${short(data.trainTokens)} training tokens, ` +
+    `${short(data.heldOutTokens)} held out, vocabulary ${whole(data.vocab)}`;
 }
 
 /** A path as one would type it here: relative below the working folder, otherwise as it is. */

@@ -193,6 +193,23 @@ pub unsafe extern "C" fn bowline_trainer_parameters(id: u32, out: *mut u8, cap: 
 }
 
 #[unsafe(no_mangle)]
+pub unsafe extern "C" fn bowline_job_new(request: *const u8, len: u32, status: *mut Status) -> u32 {
+    unsafe { &mut *status }.guard(|| calls::job_new(unsafe { text(request, len) }?))
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn bowline_job_run(id: u32, out: *const AtomicU64, status: *mut Status) -> i32 {
+    let status = unsafe { &mut *status };
+    status.guard(|| calls::job_run(id, &unsafe { stats(out) }));
+    status.code()
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn bowline_job_report(id: u32, out: *mut u8, cap: u32, status: *mut Status) -> u32 {
+    unsafe { &mut *status }.guard(|| unsafe { copy_out(calls::job_report(id)?.as_bytes(), out, cap) })
+}
+
+#[unsafe(no_mangle)]
 pub unsafe extern "C" fn bowline_model_open(folder: *const u8, len: u32, threads: u32, status: *mut Status) -> u32 {
     unsafe { &mut *status }.guard(|| calls::model_open(Path::new(unsafe { text(folder, len) }?), threads))
 }

@@ -10,6 +10,9 @@ use crate::backend::{BalanceCounts, RouterScore};
 use crate::error::{Error, Result};
 
 mod check;
+mod data;
+
+pub use data::*;
 
 /// The format this library reads and writes.
 pub const PLAN_FORMAT: u32 = 2;
@@ -255,44 +258,6 @@ pub struct TrainSpec {
     pub seq_len: usize,
     /// Keep only each site's input and compute its activations again in the backward pass.
     pub recompute: bool,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct DataSpec {
-    pub corpus: Option<String>,
-    pub files: Vec<String>,
-    pub tokenizer: TokenizerSpec,
-    /// Text of the token that stands before each document.
-    pub separator: String,
-    pub min_characters: usize,
-    pub held_out: HeldOutSpec,
-    pub order: OrderSpec,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
-pub enum TokenizerSpec {
-    /// A byte-level BPE of `vocab` tokens, trained on the data.
-    TrainBpe { vocab: usize },
-    /// A Hugging Face tokenizer.json.
-    File { path: String },
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
-pub enum HeldOutSpec {
-    /// Documents whose index modulo `every` is `index`.
-    Documents { every: usize, index: usize },
-    /// The last part of the text.
-    Tail { fraction: f64 },
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum OrderSpec {
-    /// All windows of the training part, shuffled anew each epoch.
-    ShuffledWindows,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

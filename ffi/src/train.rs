@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::backend::Backend;
-use crate::data::{Corpus, Loader, Watch};
+use crate::data::{Corpus, Loader, Stream, StreamInfo, Watch, Windows};
 use crate::error::{Error, Result};
 use crate::layout::Layout;
 use crate::model::metrics::RouterMetrics;
@@ -25,6 +25,7 @@ pub struct Trainer<B: Backend> {
     optimizer: Optimizer<B>,
     workspace: Workspace<B>,
     data: Option<Data>,
+    stream_info: Option<StreamInfo>,
     /// Completed steps.
     step: u64,
     /// Tokens trained on.
@@ -34,7 +35,7 @@ pub struct Trainer<B: Backend> {
 }
 
 struct Data {
-    loader: Loader,
+    windows: Windows,
     /// Bytes of text of each token, when the tokenizer tells.
     byte_lengths: Option<Vec<u32>>,
 }
@@ -88,6 +89,7 @@ impl<B: Backend> Trainer<B> {
             optimizer,
             workspace,
             data: None,
+            stream_info: None,
             step: 0,
             tokens: 0,
             grad_scale: 1.0,
@@ -109,27 +111,48 @@ impl<B: Backend> Trainer<B> {
 
     /// The prepared data, when some was attached.
     pub fn corpus(&self) -> Option<&Arc<Corpus>> {
-        self.data.as_ref().map(|d| d.loader.corpus())
+        self.data.as_ref()?.windows.corpus()
     }
 
     /// Trains and evaluates on `corpus` from now on.
     pub fn attach(&mut self, corpus: Arc<Corpus>) {
-        let byte_lengths = corpus.tokenizer.byte_lengths();
-        self.data = Some(Data { loader: Loader::new(corpus, self.plan.train.batch, self.plan.seed.into()), byte_lengths });
+        self.attach_windows(Windows::Corpus(Loader::new(corpus, self.plan.train.batch, self.plan.seed.into())));
+    }
+
+    /// Trains and evaluates on `stream` from now on; its batch and sequence length are those of the plan.
+    pub fn attach_stream(&mut self, stream: Stream, info: StreamInfo) {
+        self.attach_windows(Windows::Stream(Box::new(stream)));
+        self.stream_info = Some(info);
+    }
+
+    /// What the attached stream is, when one was attached.
+    pub fn stream_info(&self) -> Option<&StreamInfo> {
+        self.stream_info.as_ref()
+    }
+
+    fn attach_windows(&mut self, windows: Windows) {
+        let byte_lengths = windows.tokenizer().byte_lengths();
+        self.data = Some(Data { windows, byte_lengths });
+        self.stream_info = None;
+    }
+
+    /// The attached data.
+    pub fn windows(&self) -> Option<&Windows> {
+        self.data.as_ref().map(|data| &data.windows)
     }
 
     /// One step on the attached data. A step that fails or is cancelled leaves weights, moments and the place in the data as they were.
     pub fn step(&mut self, watch: &Watch) -> Result<StepReport> {
         let (width, accumulation) = (self.plan.train.batch * (self.plan.train.seq_len + 1), self.plan.train.accumulation);
-        let loader = &mut self.data.as_mut().ok_or_else(no_data)?.loader;
+        let windows = &mut self.data.as_mut().ok_or_else(no_data)?.windows;
         let mut tokens = vec![0; accumulation * width];
         for (ahead, batch) in tokens.chunks_exact_mut(width).enumerate() {
-            loader.peek(ahead, batch);
+            windows.peek(ahead, batch, watch)?;
         }
         let mut report = self.step_tokens(&tokens, watch)?;
-        let loader = &mut self.data.as_mut().ok_or_else(no_data)?.loader;
-        loader.advance(accumulation);
-        report.epochs = loader.epochs();
+        let windows = &mut self.data.as_mut().ok_or_else(no_data)?.windows;
+        windows.advance(accumulation);
+        report.epochs = windows.epochs();
         Ok(report)
     }
 
@@ -219,10 +242,7 @@ impl<B: Backend> Trainer<B> {
 
     /// Loss on the first `batches` held-out batches, or on all of them with 0.
     pub fn evaluate(&mut self, batches: usize, watch: &Watch) -> Result<EvalReport> {
-        let loader = &self.data.as_ref().ok_or_else(no_data)?.loader;
-        let all = loader.num_held_out_batches();
-        let count = if batches == 0 { all } else { batches.min(all) };
-        let batches: Vec<Vec<i32>> = (0..count).map(|i| loader.held_out_batch(i)).collect();
+        let batches = self.data.as_mut().ok_or_else(no_data)?.windows.held_out(batches, watch)?;
         self.evaluate_batches(&batches, watch)
     }
 

@@ -5,7 +5,7 @@
  */
 
 /** The ABI this table was written for; the core must answer the same number. */
-export const ABI_VERSION = 1;
+export const ABI_VERSION = 2;
 
 /** All functions of the core. */
 export const SYMBOLS = {
@@ -123,6 +123,20 @@ export const SYMBOLS = {
   },
   bowline_trainer_parameters: {
     parameters: ["u32", /* trainer */ "buffer", /* uint8_t* out */ "u32", /* uint32_t cap */ "buffer" /* Status* */],
+    result: "u32", /* bytes */
+  },
+
+  bowline_job_new: {
+    parameters: ["buffer", /* const uint8_t* request */ "u32", /* uint32_t len */ "buffer" /* Status* */],
+    result: "u32", /* handle or 0 */
+  },
+  bowline_job_run: {
+    parameters: ["u32", /* job */ "buffer", /* Stats* */ "buffer" /* Status* */],
+    result: "i32",
+    nonblocking: true,
+  },
+  bowline_job_report: {
+    parameters: ["u32", /* job */ "buffer", /* uint8_t* out */ "u32", /* uint32_t cap */ "buffer" /* Status* */],
     result: "u32", /* bytes */
   },
 

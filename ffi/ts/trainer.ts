@@ -13,7 +13,12 @@ export interface DataRequest {
 }
 
 /** What was found in the training data. */
-export interface DataInfo {
+export type DataInfo = CorpusInfo | StreamInfo;
+
+/** What text is that was prepared as a whole. */
+export interface CorpusInfo {
+  /** It was read as a whole. */
+  readonly kind: "corpus";
   /** Documents used. */
   readonly documents: number;
   /** Documents left out because they are too short. */
@@ -34,6 +39,23 @@ export interface DataInfo {
   readonly tokenizerFile: string;
   /** Held-out loss of an add-one bigram counted on the training tokens: what any model must beat. */
   readonly bigramLoss: number;
+}
+
+/** What is known of data that is streamed before it is read. */
+export interface StreamInfo {
+  /** It is read as training goes on. */
+  readonly kind: "stream";
+  /** The sources of the mixture, and their share of the documents drawn. */
+  readonly sources: readonly {
+    readonly name: string;
+    readonly share: number;
+    readonly files: number;
+    readonly bytes: number;
+  }[];
+  /** Tokens that the tokenizer knows. */
+  readonly vocab: number;
+  /** Where the tokenizer is stored. */
+  readonly tokenizerFile: string;
 }
 
 /** A parameter of the model; tied banks appear once. */

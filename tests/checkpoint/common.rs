@@ -1,7 +1,7 @@
 //! What the tests share: a small checkpoint, and the words of an error.
 
 use bowline::checkpoint::{Checkpoint, Content, State, TensorMut, TensorRef, write};
-use bowline::data::LoaderState;
+use bowline::data::{LoaderState, WindowsState};
 use bowline::error::{Error, Result};
 use std::path::{Path, PathBuf};
 
@@ -47,7 +47,7 @@ impl Tensors {
 
 pub fn state(step: u64) -> State {
     let loader = LoaderState { epoch: 1, position: 2, fingerprint: "abc".into() };
-    State { step, tokens: step * 2048, loader: Some(loader) }
+    State { step, tokens: step * 2048, loader: Some(WindowsState::Corpus(loader)) }
 }
 
 /// Writes the checkpoint of `step` into `parent`; its numbers depend on the step.

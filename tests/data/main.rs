@@ -1,13 +1,29 @@
 //! Tests of the data pipeline: from files to windows in order.
 
 mod bigram;
+mod builtin;
 mod cache;
 mod common;
 mod corpus;
+mod hub;
+mod jobs;
 mod loader;
+mod memory;
+mod mixture;
+mod mixture_end;
+mod packing;
 mod pieces;
 mod shuffle;
 mod sotu;
+mod source_arrow;
+mod source_common;
+mod source_fuzz;
+mod source_jsonl;
+mod source_local;
+mod source_parquet;
+mod source_tokens;
 mod split;
+mod stream;
+mod stream_end;
 mod text;
 mod tokenizer;

@@ -75,7 +75,12 @@ const MISTAKES: [what: string, changes: Changes, path: string, wanted: string][]
     "data.heldOut.fraction: 1",
     "a number between",
   ],
-  ["two sources of data", { data: { corpus: "sotu", files: ["a.txt"] } }, "data.files", "none beside data.corpus"],
+  [
+    "two sources of data",
+    { data: { corpus: "sotu", files: ["a.txt"] } },
+    "data: {",
+    "one of corpus, files and sources",
+  ],
   [
     "more tokens than the model has",
     { data: { tokenizer: { kind: "train-bpe", vocab: 301 } } },

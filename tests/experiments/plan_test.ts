@@ -173,11 +173,16 @@ Deno.test("nano resolves to the published numbers", () => {
   assert.deepEqual(p.data, {
     corpus: "sotu",
     files: [],
+    sources: [],
     tokenizer: { kind: "train-bpe", vocab: 2048 },
     separator: "<|endoftext|>",
+    separatorPlacement: "before",
     minCharacters: 50,
     heldOut: { kind: "documents", every: 20, index: 7 },
     order: "shuffled-windows",
+    shuffleBuffer: 10_000,
+    atEnd: "repeat",
+    onBadRecord: "stop",
   });
   assert.deepEqual([p.seed, p.checkpoint, p.eval], [42, { every: 100, keep: 3 }, { every: 100, batches: null }]);
 });

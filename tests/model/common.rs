@@ -127,7 +127,8 @@ impl Micro {
                 "adamw": {"lr": 0.002, "beta1": 0.9, "beta2": 0.95, "eps": 1e-8, "weightDecay": 0.01}, "clipNorm": 1.0},
             "schedule": {"warmupSteps": 2, "steps": 20, "finalFraction": 0.1},
             "train": {"steps": 20, "batch": self.batch, "accumulation": self.accumulation, "seqLen": self.seq_len, "recompute": self.recompute},
-            "data": {"corpus": null, "files": ["text"], "tokenizer": {"kind": "train-bpe", "vocab": VOCAB}, "separator": "<|endoftext|>",
+            "data": {"corpus": null, "files": ["text"], "sources": [], "separatorPlacement": "before", "shuffleBuffer": 10, "atEnd": "repeat",
+                "onBadRecord": "stop", "tokenizer": {"kind": "train-bpe", "vocab": VOCAB}, "separator": "<|endoftext|>",
                 "minCharacters": 50, "heldOut": {"kind": "tail", "fraction": 0.1}, "order": "shuffled-windows"},
             "checkpoint": {"every": 5, "keep": 2}, "eval": {"every": 5, "batches": null}
         })

@@ -8,5 +8,6 @@ mod gradient;
 mod init;
 mod metrics;
 mod plan;
+mod stream;
 mod tied;
 mod training;

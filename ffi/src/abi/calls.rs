@@ -8,17 +8,18 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::handles::{self, Entry, Object, lock};
+use super::handles::{self, Entry, JobCall, Object, lock};
 use super::stats::Stats;
 use crate::cpu::{self, Cpu};
-use crate::data::{HeldOut, Settings, TokenizerSource, Watch, prepare};
+use crate::data::jobs::JobRequest;
+use crate::data::{Builtin, HeldOut, Settings, TokenizerSource, Watch, open_stream, prepare};
 use crate::error::{Error, Result};
 use crate::generate::{GenerateRequest, Generation};
-use crate::plan::{HeldOutSpec, Plan, TokenizerSpec};
+use crate::plan::{HeldOutSpec, OrderSpec, Plan, TokenizerSpec};
 use crate::train::{EvalReport, StepReport, Trainer, open_model};
 
 /// Version of the C functions; `ffi/ts/library.ts` wants the same.
-pub const ABI_VERSION: u32 = 1;
+pub const ABI_VERSION: u32 = 2;
 
 fn trainer(entry: &Entry, id: u32) -> Result<MutexGuard<'_, Trainer<Cpu>>> {
     match &entry.object {
@@ -61,22 +62,32 @@ pub fn attach_data(id: u32, request: &str, stats: &Stats<'_>) -> Result<()> {
     let request: AttachRequest = parse("data request", request)?;
     let entry = handles::get(id)?;
     let mut trainer = trainer(&entry, id)?;
-    let plan = trainer.plan();
+    let plan = trainer.plan().clone();
+    let cache_dir = &request.cache_dir;
+    if plan.data.order == OrderSpec::Stream {
+        let threads = trainer.backend().threads();
+        let (stream, info) = watched(&entry, stats, |watch| open_stream(&plan, cache_dir, threads, 0, 1, watch))?;
+        trainer.attach_stream(stream, info);
+        return Ok(());
+    }
     let settings = Settings {
         tokenizer: match &plan.data.tokenizer {
             TokenizerSpec::TrainBpe { vocab } => TokenizerSource::TrainBpe { vocab: *vocab },
             TokenizerSpec::File { path } => TokenizerSource::File { path: path.into() },
+            TokenizerSpec::Cl100k => TokenizerSource::Builtin { name: Builtin::Cl100kBase },
+            TokenizerSpec::Bytes => TokenizerSource::Builtin { name: Builtin::Bytes },
         },
         separator: plan.data.separator.clone(),
         min_characters: plan.data.min_characters,
         held_out: match plan.data.held_out {
             HeldOutSpec::Documents { every, index } => HeldOut::Documents { every, index },
             HeldOutSpec::Tail { fraction } => HeldOut::Tail { fraction },
+            HeldOutSpec::SkipTokens { tokens } => HeldOut::SkipTokens { tokens },
         },
         seq_len: plan.train.seq_len,
         model_vocab: plan.model.vocab,
     };
-    let corpus = watched(&entry, stats, |watch| prepare(&request.files, &settings, &request.cache_dir, watch))?;
+    let corpus = watched(&entry, stats, |watch| prepare(&request.files, &settings, cache_dir, watch))?;
     trainer.attach(Arc::new(corpus));
     Ok(())
 }
@@ -92,8 +103,12 @@ fn watched<R>(entry: &Entry, stats: &Stats<'_>, body: impl FnOnce(&Watch<'_>) ->
 pub fn data_info(id: u32) -> Result<String> {
     let entry = handles::get(id)?;
     let trainer = trainer(&entry, id)?;
-    let corpus = trainer.corpus().ok_or_else(|| Error::Argument("Cannot describe the data: none is attached".into()))?;
-    serde_json::to_string(&corpus.info()).map_err(|e| Error::Internal(e.to_string()))
+    let json = match (trainer.corpus(), trainer.stream_info()) {
+        (Some(corpus), _) => serde_json::to_string(&corpus.info()),
+        (None, Some(info)) => serde_json::to_string(info),
+        (None, None) => return Err(Error::Argument("Cannot describe the data: none is attached".into())),
+    };
+    json.map_err(|e| Error::Internal(e.to_string()))
 }
 
 /// One step: on `tokens`, or on the attached data.
@@ -209,4 +224,24 @@ pub fn generator_next(id: u32, max_tokens: u32) -> Result<String> {
             Some(_) => {}
         }
     }
+}
+
+pub fn job_new(request: &str) -> Result<u32> {
+    let request: JobRequest = parse("job", request)?;
+    handles::insert(Object::Job(Box::new(JobCall { request, report: None }.into())))
+}
+
+pub fn job_run(id: u32, stats: &Stats<'_>) -> Result<()> {
+    let entry = handles::get(id)?;
+    let Object::Job(call) = &entry.object else { return Err(Error::Handle(id)) };
+    let mut call = lock(call)?;
+    let report = watched(&entry, stats, |watch| call.request.run(watch))?;
+    call.report = Some(report);
+    Ok(())
+}
+
+pub fn job_report(id: u32) -> Result<String> {
+    let entry = handles::get(id)?;
+    let Object::Job(call) = &entry.object else { return Err(Error::Handle(id)) };
+    lock(call)?.report.clone().ok_or_else(|| Error::Argument("Cannot report on the job: it was not run to its end".into()))
 }

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::cpu::Cpu;
+use crate::data::jobs::JobRequest;
 use crate::error::{Error, Result};
 use crate::generate::{Generation, Writer};
 use crate::train::Trainer;
@@ -14,6 +15,13 @@ pub enum Object {
     Trainer(Box<Mutex<Trainer<Cpu>>>),
     Model(Arc<Writer<Cpu>>),
     Generation(Box<Mutex<Generation<Cpu>>>),
+    Job(Box<Mutex<JobCall>>),
+}
+
+/// Work on data and, when it is done, its report.
+pub struct JobCall {
+    pub request: JobRequest,
+    pub report: Option<String>,
 }
 
 /// An object and its cancel flag, which may be set while a call holds the object.

@@ -4,7 +4,7 @@
 //! `needs`, so that an old version can say which new one reads a checkpoint.
 
 use super::STATE_FILE;
-use crate::data::LoaderState;
+use crate::data::WindowsState;
 use crate::error::{Error, Result};
 use crate::files::{FileRecord, sha256_hex};
 use serde::{Deserialize, Serialize};
@@ -25,7 +25,7 @@ pub struct State {
     /// Tokens trained on.
     pub tokens: u64,
     /// Position in the data; null when the tokens came from the caller.
-    pub loader: Option<LoaderState>,
+    pub loader: Option<WindowsState>,
 }
 
 /// All of `state.json` after the first line.

@@ -41,6 +41,7 @@ pub struct Corpus {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DataInfo {
+    pub kind: &'static str,
     pub documents: usize,
     /// Documents that were too short.
     pub skipped: usize,
@@ -66,6 +67,7 @@ pub fn prepare(files: &[PathBuf], settings: &Settings, cache_dir: &Path, watch: 
     let source = match &settings.tokenizer {
         &TokenizerSource::TrainBpe { vocab } => Source::Train { vocab },
         TokenizerSource::File { path } => Source::Loaded(Box::new(Tokenizer::load(path, &settings.separator)?)),
+        TokenizerSource::Builtin { name } => Source::Loaded(Box::new(name.tokenizer(&settings.separator)?)),
     };
     let key = cache::Key::new(&read.sha256, settings, &source);
     let (prepared, folder) = match cache::load(cache_dir, &key) {
@@ -170,6 +172,7 @@ impl Corpus {
         let lengths = self.tokenizer.byte_lengths();
         let held_out_bytes = lengths.map(|lengths| (0..held_out_tokens).map(|at| u64::from(lengths[self.held_out.get(at) as usize])).sum());
         DataInfo {
+            kind: "corpus",
             documents: self.num_documents,
             skipped: self.num_skipped,
             train_tokens: self.num_windows() * window,

@@ -20,16 +20,25 @@ pub fn split<'a>(documents: &'a [Document], rule: HeldOut) -> Result<Parts<'a>> 
     match rule {
         HeldOut::Documents { every, index } => by_document(documents, every, index),
         HeldOut::Tail { fraction } => by_tail(documents, fraction),
+        HeldOut::SkipTokens { .. } => {
+            Err(Error::plan("data.heldOut.kind", "only a mixture of sources can skip tokens; hold documents out"))
+        }
     }
 }
 
-fn by_document<'a>(documents: &'a [Document], every: usize, index: usize) -> Result<Parts<'a>> {
+/// Refuses a rule `i % every == index` that holds out everything or nothing.
+pub(super) fn require_rule(every: usize, index: usize) -> Result<()> {
     if every < 2 {
         return Err(Error::plan("data.heldOut.every", format!("it is {every}, at least 2 leaves something to train on")));
     }
     if index >= every {
         return Err(Error::plan("data.heldOut.index", format!("it is {index}, but document number modulo {every} is below {every}")));
     }
+    Ok(())
+}
+
+fn by_document<'a>(documents: &'a [Document], every: usize, index: usize) -> Result<Parts<'a>> {
+    require_rule(every, index)?;
     let (held_out, train): (Vec<_>, Vec<_>) = documents.iter().partition(|document| document.index % every == index);
     let text = |document: &'a Document| document.text.as_str();
     Ok(Parts { train: train.into_iter().map(text).collect(), held_out: held_out.into_iter().map(text).collect() })

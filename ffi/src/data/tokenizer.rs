@@ -1,9 +1,9 @@
-//! Text to token ids and back: a Hugging Face tokenizer file, or a byte-level BPE trained here.
+//! Text to token ids and back: a Hugging Face tokenizer file, a byte-level BPE trained here, or a builtin one.
 //!
 //! Special tokens are structure, not text: a document that spells `<|endoftext|>` is encoded as those characters.
 
-use super::Watch;
 use super::pieces::pieces;
+use super::{Builtin, Watch};
 use crate::error::{Error, Result};
 use rayon::prelude::*;
 use serde_json::Value;
@@ -20,9 +20,15 @@ const MIN_VOCAB: usize = 257;
 /// Larger ids are a broken file, not a reason to ask for gigabytes.
 const MAX_VOCAB: usize = 1 << 24;
 
+/// What turns text into ids.
+enum Engine {
+    File(Box<tokenizers::Tokenizer>),
+    Builtin(Builtin),
+}
+
 /// A tokenizer and the id of its separator.
 pub struct Tokenizer {
-    inner: tokenizers::Tokenizer,
+    engine: Engine,
     json: Vec<u8>,
     separator: u32,
     vocab: usize,
@@ -73,8 +79,17 @@ impl Tokenizer {
         Self::from_json(json, separator, &name)
     }
 
-    /// The same from the content of a file; `name` stands in error messages.
+    /// A builtin tokenizer with the separator `id`.
+    pub(super) fn of_builtin(builtin: Builtin, separator: u32) -> Self {
+        let bytes = builtin.bytes();
+        Self { engine: Engine::Builtin(builtin), json: builtin.json(), separator, vocab: bytes.len(), bytes: Some(bytes) }
+    }
+
+    /// The same from the content of a file, or from what `json` gave; `name` stands in error messages.
     pub fn from_json(json: Vec<u8>, separator: &str, name: &str) -> Result<Self> {
+        if let Some(builtin) = Builtin::read(&json) {
+            return builtin.tokenizer(separator);
+        }
         let mut inner = tokenizers::Tokenizer::from_bytes(&json)
             .map_err(|e| unusable(name, format!("{e}; wanted a tokenizer.json of the Hugging Face tokenizers library")))?;
         let id = inner.token_to_id(separator).ok_or_else(|| unusable(name, missing_separator(&inner, separator)))?;
@@ -88,7 +103,7 @@ impl Tokenizer {
             return Err(unusable(name, format!("it has a token with id {}, wanted less than {MAX_VOCAB}", vocab - 1)));
         }
         let bytes = is_byte_level(&json).then(|| token_bytes(&inner, vocab));
-        let tokenizer = Self { inner, json, separator: id, vocab, bytes };
+        let tokenizer = Self { engine: Engine::File(Box::new(inner)), json, separator: id, vocab, bytes };
         if tokenizer.encode(separator)?.contains(&id) {
             let reason = format!("the text {separator} becomes its separator; set data.separator to a token that text cannot spell");
             return Err(unusable(name, reason));
@@ -96,7 +111,7 @@ impl Tokenizer {
         Ok(tokenizer)
     }
 
-    /// The content of its `tokenizer.json`.
+    /// The content of its `tokenizer.json`; a line with its name for a builtin one.
     pub fn json(&self) -> &[u8] {
         &self.json
     }
@@ -122,8 +137,14 @@ impl Tokenizer {
 
     /// Ids of one text, without a separator.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
-        // Only GPT-2's pattern is known to break where `pieces` cuts; any other may look further.
-        if !matches!(self.inner.get_pre_tokenizer(), Some(PreTokenizerWrapper::ByteLevel(ByteLevel { use_regex: true, .. }))) {
+        // GPT-2's pattern and cl100k's are known to break where `pieces` cuts; any other may look further.
+        let breaks = match &self.engine {
+            Engine::File(inner) => {
+                matches!(inner.get_pre_tokenizer(), Some(PreTokenizerWrapper::ByteLevel(ByteLevel { use_regex: true, .. })))
+            }
+            Engine::Builtin(_) => true,
+        };
+        if !breaks {
             return self.encode_piece(text);
         }
         let pieces = pieces(text).into_par_iter().map(|piece| self.encode_piece(piece)).collect::<Result<Vec<_>>>()?;
@@ -145,8 +166,13 @@ impl Tokenizer {
     }
 
     fn encode_piece(&self, text: &str) -> Result<Vec<u32>> {
-        let encoding = self.inner.encode_fast(text, false).map_err(|e| Error::Argument(format!("Cannot encode a text: {e}")))?;
-        Ok(encoding.get_ids().to_vec())
+        match &self.engine {
+            Engine::File(inner) => {
+                let encoding = inner.encode_fast(text, false).map_err(|e| Error::Argument(format!("Cannot encode a text: {e}")))?;
+                Ok(encoding.get_ids().to_vec())
+            }
+            Engine::Builtin(builtin) => Ok(builtin.encode(text)),
+        }
     }
 
     /// The text of `ids`; special tokens stand for none, bytes that are not UTF-8 become the replacement character.
@@ -154,13 +180,11 @@ impl Tokenizer {
         if let Some(&id) = ids.iter().find(|&&id| id as usize >= self.vocab) {
             return Err(Error::Argument(format!("Cannot decode token {id}: the tokenizer has {} tokens", self.vocab)));
         }
-        match &self.bytes {
-            Some(bytes) => {
-                let all: Vec<u8> = ids.iter().flat_map(|&id| &bytes[id as usize]).copied().collect();
-                Ok(String::from_utf8_lossy(&all).into_owned())
-            }
-            None => self.inner.decode(ids, true).map_err(|e| Error::Argument(format!("Cannot decode tokens: {e}"))),
+        if let (None, Engine::File(inner)) = (&self.bytes, &self.engine) {
+            return inner.decode(ids, true).map_err(|e| Error::Argument(format!("Cannot decode tokens: {e}")));
         }
+        let all: Vec<u8> = ids.iter().filter_map(|&id| self.token_bytes(id)).flatten().copied().collect();
+        Ok(String::from_utf8_lossy(&all).into_owned())
     }
 
     /// The bytes of text that `id` stands for, none for a special token. `None` when the tokenizer is not byte-level,

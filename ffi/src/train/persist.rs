@@ -79,9 +79,9 @@ impl<B: Backend> Trainer<B> {
             .zip(&held)
             .map(|((name, param, _), data)| TensorRef { name, shape: &layout.params[*param].shape, data })
             .collect();
-        let state = State { step: self.step, tokens: self.tokens, loader: self.data.as_ref().map(|d| d.loader.state()) };
+        let state = State { step: self.step, tokens: self.tokens, loader: self.data.as_ref().map(|d| d.windows.state()) };
         let plan = self.plan.to_json()?;
-        let tokenizer = self.corpus().map(|c| c.tokenizer.json());
+        let tokenizer = self.data.as_ref().map(|d| d.windows.tokenizer().json());
         write(folder, &Content { state: &state, plan: &plan, model: &model, optimizer: &optimizer, tokenizer })
     }
 
@@ -103,7 +103,7 @@ impl<B: Backend> Trainer<B> {
             Optimizer::<B>::moments(layout).into_iter().zip(buffers).map(|((name, ..), (p, x))| Target::new(b, name, p, x)).collect();
         fill(b, &mut targets, |tensors| checkpoint.read_optimizer(tensors))?;
         match (&mut self.data, &state.loader) {
-            (Some(data), Some(loader)) => data.loader.restore(loader, folder)?,
+            (Some(data), Some(loader)) => data.windows.restore(loader, folder)?,
             (Some(_), None) => {
                 return Err(Error::checkpoint(folder, "it has no place in the data: it was trained on tokens given by a program"));
             }

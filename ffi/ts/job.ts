@@ -1,0 +1,163 @@
+/** Work on data that belongs to no model: looking at sources, tokenising them, training a tokenizer, checking shards. */
+import type { Plan } from "../../experiments/mod.ts";
+import { core, readJson, utf8 } from "./library.ts";
+import { Stats } from "./stats.ts";
+import { Status } from "./status.ts";
+
+/** Where sources are and how they are read, as in a plan's `data`. */
+export interface SourcesRequest {
+  /** The sources. */
+  readonly sources: Plan["data"]["sources"];
+  /** Shorter documents are skipped and counted. */
+  readonly minCharacters: number;
+  /** What to do with a record that cannot be read. */
+  readonly onBadRecord: "stop" | "skip";
+  /** Folder for what is fetched and prepared. */
+  readonly cacheDir: string;
+}
+
+/** What is to be done. */
+export type JobRequest =
+  | (SourcesRequest & {
+    readonly job: "inspect";
+    /** Counts the tokens of each document, too; null: characters only. */
+    readonly tokenizer: Plan["data"]["tokenizer"] | null;
+    readonly separator: string;
+    /** Documents shown of each source. */
+    readonly rows: number;
+    /** Documents read of each source; null: all. */
+    readonly limit: number | null;
+  })
+  | (SourcesRequest & {
+    readonly job: "tokenize";
+    readonly tokenizer: Plan["data"]["tokenizer"];
+    readonly separator: string;
+    readonly separatorPlacement: "before" | "after" | "none";
+    /** Folder of the shards. */
+    readonly out: string;
+    /** Tokens of a shard. */
+    readonly shardTokens: number;
+    /** Go on after the last whole shard. */
+    readonly isResuming: boolean;
+  })
+  | (SourcesRequest & {
+    readonly job: "train-tokenizer";
+    readonly vocab: number;
+    readonly separator: string;
+    /** Text read at most, in bytes. */
+    readonly maxBytes: number;
+    /** Where tokenizer.json is written. */
+    readonly out: string;
+  })
+  | {
+    readonly job: "verify";
+    /** A folder of shards. */
+    readonly folder: string;
+  };
+
+/** Records of a source: those that became documents, and why others did not. */
+export interface RecordCounts {
+  readonly documents: number;
+  /** Fewer characters than wanted. */
+  readonly short: number;
+  /** Null, or an empty list. */
+  readonly empty: number;
+  /** Could not be read, and were skipped. */
+  readonly bad: number;
+}
+
+/** What `inspect` found. */
+export interface InspectReport {
+  readonly sources: readonly (RecordCounts & {
+    readonly name: string;
+    readonly files: readonly { readonly name: string; readonly bytes: number }[];
+    /** Full paths of all columns of text; none where a file has no columns. */
+    readonly columns: readonly string[];
+    /** Whether `limit` ended it. */
+    readonly isPart: boolean;
+    /** Characters of a document; null without documents. */
+    readonly characters: {
+      readonly least: number;
+      readonly median: number;
+      readonly mean: number;
+      readonly most: number;
+    } | null;
+    /** Bytes of text, UTF-8. */
+    readonly bytes: number;
+    /** Tokens of the text, separators aside; null without a tokenizer. */
+    readonly tokens: number | null;
+    /** Beginnings of the first documents. */
+    readonly first: readonly string[];
+  })[];
+}
+
+/** What `tokenize` did. */
+export interface TokenizeReport extends RecordCounts {
+  readonly shards: number;
+  /** Shards that were there before. */
+  readonly kept: number;
+  readonly tokens: number;
+}
+
+/** What `train-tokenizer` did. */
+export interface TrainTokenizerReport {
+  readonly vocab: number;
+  readonly documents: number;
+  /** Bytes of text that it was trained on. */
+  readonly bytes: number;
+}
+
+/** What `verify` found. */
+export interface VerifyReport {
+  readonly shards: number;
+  readonly tokens: number;
+  readonly documents: number;
+  /** Whether the last shard was written. */
+  readonly isComplete: boolean;
+  /** What is wrong, a line each. */
+  readonly faults: readonly string[];
+}
+
+/** The report of each job. */
+export interface JobReports {
+  "inspect": InspectReport;
+  "tokenize": TokenizeReport;
+  "train-tokenizer": TrainTokenizerReport;
+  "verify": VerifyReport;
+}
+
+/** How to run a job. */
+export interface JobOptions {
+  /** Stops the job; the promise then rejects with the code `cancelled`. */
+  readonly signal?: AbortSignal;
+  /** Called now and then with how far it is, 0 to 1. */
+  readonly onProgress?: (done: number) => void;
+}
+
+const REFRESH_MS = 100;
+
+/** Runs a job and returns its report. */
+export async function runJob<R extends JobRequest>(
+  request: R,
+  { signal, onProgress }: JobOptions = {},
+): Promise<JobReports[R["job"]]> {
+  const text = utf8(JSON.stringify(request));
+  const created = new Status();
+  const job = core().bowline_job_new(text, text.length, created.bytes);
+  created.check();
+  const stats = new Stats();
+  const cancel = () => void core().bowline_cancel(job);
+  const timer = onProgress && setInterval(() => onProgress(stats.read("progress")), REFRESH_MS);
+  signal?.addEventListener("abort", cancel);
+  try {
+    if (signal?.aborted) cancel();
+    const status = new Status();
+    await core().bowline_job_run(job, stats.block, status.bytes);
+    status.check();
+    return readJson((out, status) => core().bowline_job_report(job, out, out.length, status));
+  } finally {
+    signal?.removeEventListener("abort", cancel);
+    clearInterval(timer);
+    core().bowline_free(job);
+  }
+}
