@@ -22,8 +22,6 @@ export interface Golden {
   readonly metrics: readonly Metrics[];
   /** Of each parameter after the last step; for cases that do not record all of them. */
   readonly summary: Readonly<Record<string, Readonly<Record<"l2" | "mean", number>>>>;
-  /** Evaluates after every so many steps, and at the end. */
-  readonly evalEvery: number;
   /** The places of each published parameter, whose elements fill them one after the other. */
   readonly places: ReadonlyMap<string, readonly Place[]>;
 }
@@ -34,6 +32,6 @@ export async function readGolden(stem: string): Promise<Golden> {
   const tensors = new Tensors(await Deno.readFile(`${stem}.safetensors`));
   const name = stem.slice(stem.lastIndexOf("/") + 1);
   const read = "variant" in json ? readAblation : readArch;
-  const { metrics, eval_every: evalEvery, final_summary: summary } = json;
-  return { name, tensors, metrics, summary, evalEvery, ...read(json, tensors) };
+  const { metrics, final_summary: summary } = json;
+  return { name, tensors, metrics, summary, ...read(json, tensors) };
 }

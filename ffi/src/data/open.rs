@@ -34,23 +34,23 @@ pub struct Opened {
 
 /// Opens one source.
 pub fn open_source(spec: &SourceSpec, options: OpenOptions, watch: &Watch) -> Result<Opened> {
-    let files = files_of(&spec.paths, options.cache_dir, watch)?;
+    let files = files_of(&spec.paths, options.cache_dir, &mut None, watch)?;
     let listed = files.iter().map(|file| (file.name().to_string(), file.len())).collect();
     let source = Source::open(files, source_spec(spec, options))?;
     let columns = source.columns();
     Ok(Opened { records: Box::new(source), files: listed, columns })
 }
 
-/// The files that paths, globs and addresses mean, in the order given.
-fn files_of(paths: &[String], cache_dir: &Path, watch: &Watch) -> Result<Vec<Arc<dyn ReadAt>>> {
-    let mut hub = None;
+/// The files that paths, globs and addresses mean, in the order given. `hub` is opened when it is first needed: all sources
+/// of a mixture share one, with its connections and the bound on its cache.
+fn files_of(paths: &[String], cache_dir: &Path, hub: &mut Option<Arc<Hub>>, watch: &Watch) -> Result<Vec<Arc<dyn ReadAt>>> {
     let mut files = Vec::new();
     for path in paths {
         if !path.starts_with("hf://") {
             files.extend(local_files(path)?);
             continue;
         }
-        let hub = match &mut hub {
+        let hub = match hub {
             Some(hub) => hub,
             None => hub.insert(Hub::open(&HubOptions::from_environment(&cache_dir.join("hub"), |name| std::env::var(name).ok())?)?),
         };
@@ -139,10 +139,10 @@ pub fn open_stream(
     let data = &plan.data;
     let options = OpenOptions { min_characters: data.min_characters, on_bad: data.on_bad_record, cache_dir };
     let weights: f64 = data.sources.iter().map(|source| source.weight).sum();
-    let (mut sources, mut infos) = (Vec::new(), Vec::new());
+    let (mut sources, mut infos, mut hub) = (Vec::new(), Vec::new(), None);
     for (i, spec) in data.sources.iter().enumerate() {
         let done = |i: usize| 0.1 * i as f64 / data.sources.len() as f64;
-        let files = files_of(&spec.paths, cache_dir, &watch.part(done(i), done(i + 1)))?;
+        let files = files_of(&spec.paths, cache_dir, &mut hub, &watch.part(done(i), done(i + 1)))?;
         let bytes = files.iter().map(|file| file.len()).sum();
         infos.push(SourceInfo { name: spec.name.clone(), share: spec.weight / weights, files: files.len(), bytes });
         let spec_of = source_spec(spec, options);

@@ -201,11 +201,6 @@ impl Source {
         (size(&self.inputs[..self.at.file]) + input.meter.part() * input.data.len() as f64) / size(&self.inputs).max(1.0)
     }
 
-    /// What the source was opened with.
-    pub fn spec(&self) -> &SourceSpec {
-        &self.spec
-    }
-
     /// The files in their order, without the indexes beside them.
     pub fn files(&self) -> impl ExactSizeIterator<Item = &Arc<dyn ReadAt>> {
         self.inputs.iter().map(|input| &input.data)
