@@ -65,6 +65,7 @@ export {
   type DataInfo,
   type DataRequest,
   type Parameter,
+  type SourceInfo,
   type StreamInfo,
   Trainer,
   type TrainerOptions,

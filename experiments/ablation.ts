@@ -3,6 +3,7 @@
  * sites share. A variant is a topology (which layers are looped) and a mode (what the uses of a looped layer share).
  */
 import type { ManifestInput, SitePart } from "./manifest.ts";
+import { PUBLISHED_DATA } from "./mixtures.ts";
 
 /** Sizes and length of a training run of one configuration. */
 interface Config {
@@ -25,8 +26,8 @@ interface Config {
   others?: Pick<ManifestInput, "data" | "checkpoint" | "eval">;
 }
 
-/** cl100k_base, as published. The corpus is not part of the program: data is to be given. */
-const PUBLISHED = { vocab: 100_277, steps: 10_000 };
+/** What the published runs have in common. The vocabulary is cl100k_base's. */
+const PUBLISHED = { vocab: 100_277, steps: 10_000, others: { data: PUBLISHED_DATA } };
 
 const small = {
   ...PUBLISHED,

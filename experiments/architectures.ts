@@ -3,6 +3,7 @@
  * (`olmoe-tiny`), and each in the six published ways of tying and widening (`olmoe-tiny-g4-w2x`).
  */
 import type { Family, ManifestInput } from "./manifest.ts";
+import { PUBLISHED_DATA } from "./mixtures.ts";
 
 type Size = Pick<
   ManifestInput["model"],
@@ -36,7 +37,6 @@ const STEPS: Record<string, number> = { regular: 30_000, small: 20_000, tiny: 20
 /**
  * The published step is 256 windows of 2048 tokens; how it is split is not. Micro-steps of 8 windows keep the saved
  * activations of a large model small, and the split changes nothing but rounding. The vocabulary is cl100k_base's.
- * The published corpus is not part of the program: data is to be given.
  */
 function experiment(family: Family, scale: string, size: Size): ManifestInput {
   return {
@@ -44,6 +44,7 @@ function experiment(family: Family, scale: string, size: Size): ManifestInput {
     model: { family, vocab: 100_277, ...size },
     tie: { groupSize: 1, skipFirst: 2, skipLast: 2 },
     train: { steps: STEPS[scale]!, batch: 8, accumulation: 32, seqLen: 2048, warmupSteps: 100, tiedLrDivisor: "sqrt" },
+    data: PUBLISHED_DATA,
   };
 }
 

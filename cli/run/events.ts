@@ -1,6 +1,6 @@
 /** The record of a run: one JSON object per line, in the order things happened. */
 import { TextLineStream } from "@std/streams";
-import type { DataInfo } from "../../ffi/ts/trainer.ts";
+import type { DataInfo, SourceInfo } from "../../ffi/ts/trainer.ts";
 import type { StatValues } from "../../ffi/ts/stats.ts";
 
 /** Something that happened in a run; `step` counts completed optimizer steps. NaN is written as null. */
@@ -8,6 +8,7 @@ export type RunEvent =
   | { type: "start"; step: number; name: string; steps: number; threads: number; isa: string; data: DataInfo }
   | ReturnType<typeof stepEvent>
   | ReturnType<typeof evalEvent>
+  | ReturnType<typeof dataEvent>
   | { type: "checkpoint"; step: number; path: string }
   | { type: "warning"; step: number; message: string }
   | { type: "sample"; step: number; prompt: string; text: string }
@@ -44,6 +45,22 @@ export function evalEvent(stats: StatValues, step: number) {
     balance: stats.balance,
     z: stats.z,
     ...routing(stats),
+  };
+}
+
+/** The event of what was read of each source up to `step`, and what was left out. */
+export function dataEvent(sources: readonly SourceInfo[], step: number) {
+  return {
+    type: "data" as const,
+    step,
+    sources: sources.map(({ name, epochs, documents, short, empty, bad }) => ({
+      name,
+      epochs,
+      documents,
+      short,
+      empty,
+      bad,
+    })),
   };
 }
 

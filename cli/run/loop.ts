@@ -8,7 +8,7 @@ import type { LogLevel } from "../levels.ts";
 import type { Log } from "../log.ts";
 import type { CollapseAlarm } from "./alarm.ts";
 import type { Display } from "./display.ts";
-import { evalEvent, type EventLog, stepEvent } from "./events.ts";
+import { dataEvent, evalEvent, type EventLog, stepEvent } from "./events.ts";
 import type { RunFolder } from "./folder.ts";
 import type { Interrupt } from "./interrupt.ts";
 import { progressLine, type Speed } from "./text.ts";
@@ -52,7 +52,8 @@ export interface Run {
   readonly interrupt: Interrupt;
   readonly events: EventLog;
   readonly alarm: CollapseAlarm;
-  readonly data: DataInfo;
+  /** As of the newest checkpoint. */
+  data: DataInfo;
   /** Completed steps. */
   step: number;
   /** Completed steps of the newest checkpoint. */
@@ -107,9 +108,24 @@ export async function save(run: Run): Promise<void> {
   const path = run.folder.checkpointPath(run.step);
   await run.trainer.save(path);
   run.savedStep = run.step;
+  recordData(run);
   await run.folder.prune(run.experiment.plan.checkpoint.keep);
   run.events.write({ type: "checkpoint", step: run.step, path: relative(run.folder.path, path) });
   run.log.debug(`saved ${path}`);
+}
+
+/** Records what was read of streamed data, and warns of what cannot be read. */
+function recordData(run: Run): void {
+  const data = run.trainer.dataInfo();
+  if (data.kind !== "stream") return;
+  run.events.write(dataEvent(data.sources, run.step));
+  const bad = (info: DataInfo, name: string) =>
+    info.kind === "stream" ? info.sources.find((source) => source.name === name)?.bad ?? 0 : 0;
+  for (const { name } of data.sources) {
+    const more = bad(data, name) - bad(run.data, name);
+    if (more > 0) run.log.warn(`${more} more records of ${name} cannot be read and are left out`);
+  }
+  run.data = data;
 }
 
 /** Moving average over about the last ten steps. */

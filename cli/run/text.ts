@@ -1,6 +1,6 @@
 /** What a run tells people: the progress line and the summary. */
 import type { StatValues } from "../../ffi/ts/stats.ts";
-import type { DataInfo } from "../../ffi/ts/trainer.ts";
+import type { DataInfo, StreamInfo } from "../../ffi/ts/trainer.ts";
 import { duration, whole } from "./format.ts";
 
 /** How fast a run goes. */
@@ -30,8 +30,20 @@ export function summary(
   const bits = Number.isNaN(held.evalBitsPerByte) ? "" : `, ${held.evalBitsPerByte.toFixed(3)} bits per byte`;
   return [
     `held-out loss  ${held.evalLoss.toFixed(3)} (perplexity ${Math.exp(held.evalLoss).toFixed(1)}${bits})`,
-    ...(data.kind === "corpus" ? [`add-one bigram ${data.bigramLoss.toFixed(3)} on the same tokens`] : []),
+    ...(data.kind === "corpus"
+      ? [`add-one bigram ${data.bigramLoss.toFixed(3)} on the same tokens`]
+      : [`documents      ${whole(data.sources.reduce((sum, source) => sum + source.documents, 0))}${leftOut(data)}`]),
     `checkpoint     ${checkpoint}`,
     `sample         ${(prompt + text).replaceAll(/\s+/g, " ")}`,
   ];
+}
+
+/** Records of all sources that were passed over, by reason; empty if there are none. */
+function leftOut({ sources }: StreamInfo): string {
+  const reasons = [["short", "too short"], ["empty", "empty"], ["bad", "unreadable"]] as const;
+  const parts = reasons.flatMap(([key, words]) => {
+    const count = sources.reduce((sum, source) => sum + source[key], 0);
+    return count > 0 ? [`${whole(count)} ${words}`] : [];
+  });
+  return parts.length > 0 ? `; skipped: ${parts.join(", ")}` : "";
 }

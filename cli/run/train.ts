@@ -50,8 +50,9 @@ export async function train(experiment: Experiment, options: RunOptions): Promis
   if (options.parent !== undefined) interrupt.follow(options.parent);
   try {
     const request = { files: dataFiles(experiment), cacheDir: cacheFolder() };
-    const data = await display.during("reading the data", trainer.stats, trainer.attachData(request));
+    await display.during("reading the data", trainer.stats, trainer.attachData(request));
     if (checkpoint) await trainer.load(checkpoint.path);
+    const data = trainer.dataInfo();
     const environment = describeEnvironment(options.threads);
     const { manifest, plan } = experiment;
     if (!lock.isHeld) {
@@ -113,6 +114,7 @@ async function trainRecorded(run: Run): Promise<void> {
     if (run.options.isJson) lines.forEach((line) => run.log.info(line));
     else if (!run.options.isQuiet) console.log(lines.join("\n"));
   } catch (error) {
+    await saveBeforeFailing(run);
     const newest = await run.folder.newest();
     const kept = newest ? `the newest checkpoint is ${here(newest.path)}` : "there is no checkpoint yet";
     run.log.warn(`the run failed after step ${run.step}; ${kept}`);
@@ -124,6 +126,15 @@ async function trainRecorded(run: Run): Promise<void> {
       run.log.warn(`cannot record the failure: ${messageOf(secondary)}`);
     }
     throw error;
+  }
+}
+
+/** Keeps the steps that were completed: one that fails, for want of data or because a loss is no number, changes nothing. */
+async function saveBeforeFailing(run: Run): Promise<void> {
+  try {
+    await save(run);
+  } catch (secondary) {
+    run.log.warn(`cannot save a checkpoint: ${messageOf(secondary)}`);
   }
 }
 

@@ -95,7 +95,9 @@ impl<B: Backend> Generation<B> {
                 break;
             }
             let logits = self.decoder.push(&writer.backend, &writer.model, &self.pending)?;
-            let id = choose(&logits, &self.request, &mut self.rng)? as u32;
+            // A model may have more rows than its tokenizer has tokens: rows that were never trained and stand for no text.
+            let known = &logits[..writer.tokenizer.vocab().min(logits.len())];
+            let id = choose(known, &self.request, &mut self.rng)? as u32;
             self.pending.clear();
             if id != writer.tokenizer.separator() {
                 self.pending.push(id as i32);

@@ -125,9 +125,13 @@ impl<B: Backend> Trainer<B> {
         self.stream_info = Some(info);
     }
 
-    /// What the attached stream is, when one was attached.
-    pub fn stream_info(&self) -> Option<&StreamInfo> {
-        self.stream_info.as_ref()
+    /// What the attached stream is and what was read of it, when one was attached.
+    pub fn stream_info(&self) -> Option<StreamInfo> {
+        let mut info = self.stream_info.clone()?;
+        for (source, met) in info.sources.iter_mut().zip(self.windows()?.met()) {
+            source.met = met;
+        }
+        Some(info)
     }
 
     fn attach_windows(&mut self, windows: Windows) {

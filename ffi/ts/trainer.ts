@@ -41,21 +41,38 @@ export interface CorpusInfo {
   readonly bigramLoss: number;
 }
 
-/** What is known of data that is streamed before it is read. */
+/** What is known of data that is streamed. */
 export interface StreamInfo {
   /** It is read as training goes on. */
   readonly kind: "stream";
-  /** The sources of the mixture, and their share of the documents drawn. */
-  readonly sources: readonly {
-    readonly name: string;
-    readonly share: number;
-    readonly files: number;
-    readonly bytes: number;
-  }[];
+  /** The sources of the mixture. */
+  readonly sources: readonly SourceInfo[];
   /** Tokens that the tokenizer knows. */
   readonly vocab: number;
   /** Where the tokenizer is stored. */
   readonly tokenizerFile: string;
+}
+
+/** A source of a stream: what it is, and what was read of it up to the last step. */
+export interface SourceInfo {
+  /** Its name in the manifest. */
+  readonly name: string;
+  /** Share of the documents drawn. */
+  readonly share: number;
+  /** Number of files. */
+  readonly files: number;
+  /** Their length. */
+  readonly bytes: number;
+  /** Times that it was read to its end. */
+  readonly epochs: number;
+  /** Documents used, over all epochs. */
+  readonly documents: number;
+  /** Records left out because they are shorter than `data.minCharacters`. */
+  readonly short: number;
+  /** Records left out because they are null or an empty list. */
+  readonly empty: number;
+  /** Records left out because they cannot be read. */
+  readonly bad: number;
 }
 
 /** A parameter of the model; tied banks appear once. */
@@ -118,6 +135,11 @@ export class Trainer implements Disposable {
     await this.#run((id, status) =>
       core().bowline_trainer_attach_data(id, text, text.length, this.stats.block, status)
     );
+    return this.dataInfo();
+  }
+
+  /** What the attached data is and, where it is streamed, what was read of it so far. */
+  dataInfo(): DataInfo {
     return this.#read((id, out, status) => core().bowline_trainer_data_info(id, out, out.length, status));
   }
 

@@ -52,19 +52,66 @@ Deno.test("a run on a mixture that is killed and resumed has the bytes of one th
   assert.deepEqual(await losses("killed"), await losses("straight"));
 });
 
-Deno.test("a run that meets a bad record stops at a checkpoint, or skips it when told to", async () => {
+Deno.test("a run that meets a bad record stops at a checkpoint, or skips it and says so", async () => {
   await using workspace = await mixed();
-  const text = await Deno.readTextFile(workspace.at("pages.jsonl"));
-  await Deno.writeTextFile(
-    workspace.at("pages.jsonl"),
-    text.replace('{"page": "', '{"page": ').replace(/\n.*\n$/, "\nnot JSON\n"),
-  );
-  const args = ["train", workspace.at("mixed.json"), "--set", "checkpoint.every=1"];
-  const stopped = await workspace.run(...args, "--out", "stopped");
+  const lines = (await Deno.readTextFile(workspace.at("pages.jsonl"))).trimEnd().split("\n");
+  lines[45] = "not JSON";
+  lines[50] = '{"page":null}';
+  lines[51] = '{"page":"too short"}';
+  await Deno.writeTextFile(workspace.at("pages.jsonl"), lines.join("\n"));
+  // A tokenizer that were trained would meet the line before the first step.
+  const train = [
+    "train",
+    workspace.at("mixed.json"),
+    "--set",
+    'data.tokenizer={"kind":"bytes"}',
+    "--set",
+    "train.batch=64",
+  ];
+  const stopped = await workspace.run(...train, "--out", "stopped");
   assert.equal(stopped.code, 2);
-  assert.match(stopped.stderr, /error: .*pages\.jsonl: .*line \d+.*data\.onBadRecord/);
-  const skipped = await workspace.run(...args, "--out", "skipped", "--set", "data.onBadRecord=skip");
+  assert.match(stopped.stderr, /error: .*pages\.jsonl: line 46 .*data\.onBadRecord/);
+  const steps = (await workspace.events("stopped")).filter(({ type }) => type === "step").length;
+  assert.ok(steps > 0, "some steps can be made before the line is reached");
+  assert.ok((await workspace.tensors("stopped", steps)).length > 0, "they are kept");
+
+  const skipped = await workspace.run(...train, "--out", "skipped", "--set", "data.onBadRecord=skip");
   assert.equal(skipped.code, 0, skipped.stderr);
+  assert.match(skipped.stderr, /1 more records of pages cannot be read/);
+  assert.match(skipped.stdout, /documents +\d+; skipped: \d+ too short, \d+ empty, \d+ unreadable/);
+  const events = (await workspace.events("skipped")).filter(({ type }) => type === "data");
+  const [pages, books] = events.at(-1)!["sources"] as Record<string, number>[];
+  assert.ok(pages!["bad"] === pages!["empty"] && pages!["bad"] === pages!["short"] && pages!["bad"]! >= 1);
+  assert.ok(books!["documents"]! > 0 && books!["bad"] === 0);
+});
+
+Deno.test("shards are trained on like the text that they were made from", async () => {
+  await using workspace = await mixed();
+  const run = async (...args: string[]) => {
+    const outcome = await workspace.run(...args);
+    assert.equal(outcome.code, 0, outcome.stderr);
+  };
+  const source = ["--column", "page", "--min-characters", "0"];
+  await run("data", "train-tokenizer", "pages.jsonl", ...source, "--vocab", "320", "--out", "tokenizer.json");
+  const tokenize = ["data", "tokenize", "pages.jsonl", ...source, "--tokenizer", "tokenizer.json"];
+  await run(...tokenize, "--shard-tokens", "2000", "--out", "before");
+  await run(...tokenize, "--placement", "after", "--out", "after");
+  const train = (out: string, paths: string, column: string | null) => {
+    const sources = JSON.stringify([{ name: "pages", paths: [workspace.at(paths)], column }]);
+    const tokenizer = JSON.stringify({ kind: "file", path: workspace.at("tokenizer.json") });
+    const set = [`data.sources=${sources}`, `data.tokenizer=${tokenizer}`, "data.minCharacters=0"];
+    return ["train", workspace.at("mixed.json"), "--out", out, ...set.flatMap((assignment) => ["--set", assignment])];
+  };
+  await run(...train("text", "pages.jsonl", "page"));
+  const text = await workspace.tensors("text", 20);
+  for (const shards of ["before", "after"]) {
+    await run(...train(`run-${shards}`, shards, null));
+    assert.deepEqual(await workspace.tensors(`run-${shards}`, 20), text, shards);
+  }
+  const other = ["--set", 'data.tokenizer={"kind":"bytes"}'];
+  await assertMistake(workspace, [...train("x", "after", null), ...other], /data\.tokenizer.*after\/tokenizer\.json/);
+  await Deno.remove(workspace.at("after/shard-00000.ends"));
+  await assertMistake(workspace, train("x", "after", null), /shard-00000\.ends: there is no such file/);
 });
 
 Deno.test("mistakes in sources are refused before anything is written", async (t) => {

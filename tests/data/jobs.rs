@@ -2,8 +2,8 @@
 
 use crate::common::{Folder, SEPARATOR, watched};
 use crate::memory::{Store, text};
-use bowline::data::jobs::{Index, TokenizeOptions, TokenizeReport, tokenize, verify};
-use bowline::data::{Builtin, Record, Tokenizer, Watch};
+use bowline::data::jobs::{TokenizeOptions, TokenizeReport, tokenize, verify};
+use bowline::data::{Builtin, Index, Record, Tokenizer, Watch};
 use bowline::error::Error;
 use bowline::plan::PlacementSpec;
 use std::path::Path;

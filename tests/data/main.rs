@@ -21,6 +21,7 @@ mod source_fuzz;
 mod source_jsonl;
 mod source_local;
 mod source_parquet;
+mod source_shards;
 mod source_tokens;
 mod split;
 mod stream;

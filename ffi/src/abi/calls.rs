@@ -105,7 +105,7 @@ pub fn data_info(id: u32) -> Result<String> {
     let trainer = trainer(&entry, id)?;
     let json = match (trainer.corpus(), trainer.stream_info()) {
         (Some(corpus), _) => serde_json::to_string(&corpus.info()),
-        (None, Some(info)) => serde_json::to_string(info),
+        (None, Some(info)) => serde_json::to_string(&info),
         (None, None) => return Err(Error::Argument("Cannot describe the data: none is attached".into())),
     };
     json.map_err(|e| Error::Internal(e.to_string()))

@@ -2,8 +2,11 @@
 
 use super::hub::{Hub, HubOptions};
 use super::records::{Open, Records, Skipped};
+use super::shards::Index;
 use super::source::{self, Cursor, Format, OnBad, ReadAt, Record, Source, TokenType, local_files};
-use super::{AtEnd, Builtin, HeldOut, MixtureSource, MixtureSpec, SeparatorPlacement, Stream, StreamSettings, Tokenizer, Watch, sample};
+use super::{
+    AtEnd, Builtin, HeldOut, Met, MixtureSource, MixtureSpec, SeparatorPlacement, Stream, StreamSettings, Tokenizer, Watch, sample,
+};
 use crate::error::{Error, Result};
 use crate::files::{sha256_hex, write_file};
 use crate::plan::{AtEndSpec, FormatSpec, HeldOutSpec, OnBadSpec, PlacementSpec, Plan, SourceSpec, TokenizerSpec};
@@ -32,41 +35,61 @@ pub struct Opened {
     pub columns: Vec<String>,
 }
 
+/// The files of a source.
+struct Found {
+    files: Vec<Arc<dyn ReadAt>>,
+    /// What they are where that is not to be told by their names: shards, and the checksum of the tokenizer that made them.
+    shards: Option<(Format, String)>,
+}
+
 /// Opens one source.
 pub fn open_source(spec: &SourceSpec, options: OpenOptions, watch: &Watch) -> Result<Opened> {
-    let files = files_of(&spec.paths, options.cache_dir, &mut None, watch)?;
-    let listed = files.iter().map(|file| (file.name().to_string(), file.len())).collect();
-    let source = Source::open(files, source_spec(spec, options))?;
+    let found = find(spec, options.cache_dir, &mut None, watch)?;
+    let listed = found.files.iter().map(|file| (file.name().to_string(), file.len())).collect();
+    let spec = source_spec(spec, &found, options);
+    let source = Source::open(found.files, spec)?;
     let columns = source.columns();
     Ok(Opened { records: Box::new(source), files: listed, columns })
 }
 
-/// The files that paths, globs and addresses mean, in the order given. `hub` is opened when it is first needed: all sources
-/// of a mixture share one, with its connections and the bound on its cache.
-fn files_of(paths: &[String], cache_dir: &Path, hub: &mut Option<Arc<Hub>>, watch: &Watch) -> Result<Vec<Arc<dyn ReadAt>>> {
-    let mut files = Vec::new();
-    for path in paths {
-        if !path.starts_with("hf://") {
+/// The files that the paths, globs and addresses of a source mean, in the order given. `hub` is opened when it is first
+/// needed: all sources of a mixture share one, with its connections and the bound on its cache.
+fn find(spec: &SourceSpec, cache_dir: &Path, hub: &mut Option<Arc<Hub>>, watch: &Watch) -> Result<Found> {
+    let (mut files, mut kinds) = (Vec::new(), Vec::new());
+    for path in &spec.paths {
+        if path.starts_with("hf://") {
+            let hub = match hub {
+                Some(hub) => hub,
+                None => hub.insert(Hub::open(&HubOptions::from_environment(&cache_dir.join("hub"), |name| std::env::var(name).ok())?)?),
+            };
+            files.extend(hub.files(path, watch)?);
+            kinds.push(None);
+        } else if spec.format == FormatSpec::Auto
+            && let Some(index) = Index::of_shards(Path::new(path))?
+        {
+            let (shards, format) = index.source(Path::new(path))?;
+            files.extend(shards);
+            kinds.push(Some((format, index.made_from.tokenizer_sha256)));
+        } else {
             files.extend(local_files(path)?);
-            continue;
+            kinds.push(None);
         }
-        let hub = match hub {
-            Some(hub) => hub,
-            None => hub.insert(Hub::open(&HubOptions::from_environment(&cache_dir.join("hub"), |name| std::env::var(name).ok())?)?),
-        };
-        files.extend(hub.files(path, watch)?);
     }
-    Ok(files)
+    if kinds.windows(2).any(|pair| pair[0] != pair[1]) {
+        let reason = "one of its paths is a folder of shards and another is not, or was made otherwise; give each a source of its own";
+        return Err(Error::data(spec.paths.join(", "), reason));
+    }
+    Ok(Found { files, shards: kinds.pop().flatten() })
 }
 
-fn source_spec(spec: &SourceSpec, options: OpenOptions) -> source::SourceSpec {
+fn source_spec(spec: &SourceSpec, found: &Found, options: OpenOptions) -> source::SourceSpec {
     let tokens = |dtype| Format::Tokens { dtype: Some(dtype), separator: None };
     source::SourceSpec {
         name: spec.name.clone(),
         paths: spec.paths.clone(),
         column: spec.column.clone(),
         format: match spec.format {
-            FormatSpec::Auto => Format::Auto,
+            FormatSpec::Auto => found.shards.as_ref().map_or(Format::Auto, |(format, _)| *format),
             FormatSpec::Text => Format::Text,
             FormatSpec::Jsonl => Format::Jsonl,
             FormatSpec::Parquet => Format::Parquet,
@@ -107,7 +130,7 @@ impl Records for Source {
     }
 }
 
-/// What is known of a stream before it is read.
+/// What is known of a stream: before it is read, and of its reading so far.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StreamInfo {
@@ -125,6 +148,8 @@ pub struct SourceInfo {
     pub share: f64,
     pub files: usize,
     pub bytes: u64,
+    #[serde(flatten)]
+    pub met: Met,
 }
 
 /// The stream that a plan asks for, for one of `world` ranks.
@@ -139,13 +164,16 @@ pub fn open_stream(
     let data = &plan.data;
     let options = OpenOptions { min_characters: data.min_characters, on_bad: data.on_bad_record, cache_dir };
     let weights: f64 = data.sources.iter().map(|source| source.weight).sum();
-    let (mut sources, mut infos, mut hub) = (Vec::new(), Vec::new(), None);
+    let (mut sources, mut infos, mut tokenizers, mut hub) = (Vec::new(), Vec::new(), Vec::new(), None);
     for (i, spec) in data.sources.iter().enumerate() {
         let done = |i: usize| 0.1 * i as f64 / data.sources.len() as f64;
-        let files = files_of(&spec.paths, cache_dir, &mut hub, &watch.part(done(i), done(i + 1)))?;
+        let found = find(spec, cache_dir, &mut hub, &watch.part(done(i), done(i + 1)))?;
+        let spec_of = source_spec(spec, &found, options);
+        let Found { files, shards } = found;
         let bytes = files.iter().map(|file| file.len()).sum();
-        infos.push(SourceInfo { name: spec.name.clone(), share: spec.weight / weights, files: files.len(), bytes });
-        let spec_of = source_spec(spec, options);
+        let share = spec.weight / weights;
+        infos.push(SourceInfo { name: spec.name.clone(), share, files: files.len(), bytes, met: Met::default() });
+        tokenizers.extend(shards.map(|(_, tokenizer)| (spec, tokenizer)));
         let open: Open = Arc::new(move || Ok(Box::new(Source::open(files.clone(), spec_of.clone())?)));
         sources.push(MixtureSource { name: spec.name.clone(), weight: spec.weight, open });
     }
@@ -168,6 +196,12 @@ pub fn open_stream(
         &TokenizerSpec::TrainBpe { vocab } => trained(&mixture, vocab, &data.separator, cache_dir, &watch.part(0.1, 1.0))?,
         other => Tokenizer::of(other, &data.separator)?,
     };
+    let sha256 = sha256_hex(tokenizer.json());
+    if let Some((source, _)) = tokenizers.iter().find(|(_, other)| *other != sha256) {
+        let folder = &source.paths[0];
+        let reason = format!("it is not the tokenizer that made {folder}; set data.tokenizer.path to {folder}/tokenizer.json");
+        return Err(Error::plan("data.tokenizer", reason));
+    }
     let tokenizer_file = stored(&tokenizer, cache_dir)?;
     let info = StreamInfo { kind: "stream", sources: infos, vocab: tokenizer.vocab(), tokenizer_file };
     let settings = StreamSettings {

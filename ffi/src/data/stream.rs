@@ -9,8 +9,9 @@ use super::mixture::{Mixture, MixtureSpec, MixtureState, Part};
 use super::packing::SeparatorPlacement;
 use super::producer::{Cutting, Mark, Producer, Ready};
 use super::stream_state::{StreamState, recipe, restored, saved};
-use super::{Tokenizer, Watch};
+use super::{Place, Skipped, Tokenizer, Watch};
 use crate::error::{Error, Result};
+use serde::Serialize;
 use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
@@ -36,6 +37,24 @@ pub struct StreamSettings {
     pub world: usize,
     /// Threads that tokenise.
     pub threads: usize,
+}
+
+/// What was met in a source since the start, over all epochs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Met {
+    /// Times that it was read to its end.
+    pub epochs: u64,
+    /// Documents that were used.
+    pub documents: u64,
+    /// Records passed over, up to the end of the block of documents in use.
+    #[serde(flatten)]
+    pub skipped: Skipped,
+}
+
+impl Met {
+    fn of(place: &Place) -> Self {
+        Self { epochs: place.epoch, documents: place.documents, skipped: place.skipped }
+    }
 }
 
 /// The windows of one rank.
@@ -122,6 +141,11 @@ impl Stream {
     /// How often the source that was read most often was read to its end.
     pub fn epochs(&self) -> f64 {
         self.at.before.places.iter().map(|place| place.epoch).max().unwrap_or(0) as f64
+    }
+
+    /// What each source has given up to the place, and what was passed over.
+    pub fn met(&self) -> Vec<Met> {
+        self.at.before.places.iter().map(Met::of).collect()
     }
 
     /// The place as a value to save; the same on every rank.

@@ -1,6 +1,6 @@
 //! Where training gets its windows from: a prepared corpus, or a stream.
 
-use super::{Corpus, Loader, LoaderState, Stream, StreamState, Tokenizer, Watch};
+use super::{Corpus, Loader, LoaderState, Met, Stream, StreamState, Tokenizer, Watch};
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -62,6 +62,14 @@ impl Windows {
         match self {
             Windows::Corpus(loader) => loader.epochs(),
             Windows::Stream(stream) => stream.epochs(),
+        }
+    }
+
+    /// What was met in each source of a stream so far; nothing of a prepared corpus.
+    pub fn met(&self) -> Vec<Met> {
+        match self {
+            Windows::Corpus(_) => Vec::new(),
+            Windows::Stream(stream) => stream.met(),
         }
     }
 

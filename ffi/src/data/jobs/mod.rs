@@ -2,9 +2,9 @@
 //! shards. A request is JSON and so is its report; `ffi/ts/job.ts` has the types of both.
 
 mod inspect;
-mod shards;
 mod tokenize;
 mod train_tokenizer;
+mod verify;
 
 use super::open::{OpenOptions, open_source};
 use super::{Tokenizer, Watch};
@@ -13,8 +13,8 @@ use crate::plan::{OnBadSpec, PlacementSpec, SourceSpec, TokenizerSpec};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
-pub use shards::{Index, Shard, verify};
 pub use tokenize::{TokenizeOptions, TokenizeReport, tokenize};
+pub use verify::{VerifyReport, verify};
 
 /// Where sources are and how they are read.
 #[derive(Clone, Debug, PartialEq, Deserialize)]

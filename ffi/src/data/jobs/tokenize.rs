@@ -2,8 +2,8 @@
 //! and resumed or not, whatever the number of threads.
 
 use super::RecordCounts;
-use super::shards::{Index, MadeFrom};
 use crate::data::records::{Records, Skipped};
+use crate::data::shards::{Index, MadeFrom};
 use crate::data::source::{Cursor, Record};
 use crate::data::{TokenIds, Tokenizer, Watch};
 use crate::error::{Error, Result};
@@ -108,7 +108,7 @@ fn begin(records: &dyn Records, tokenizer: &Tokenizer, options: &TokenizeOptions
         source: records.identity(),
         tokenizer_sha256: sha256_hex(tokenizer.json()),
         separator: tokenizer.separator(),
-        separator_placement: format!("{:?}", options.placement).to_lowercase(),
+        separator_placement: options.placement,
         shard_tokens: options.shard_tokens,
     };
     let out = options.out;

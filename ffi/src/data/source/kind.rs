@@ -3,6 +3,7 @@
 use super::ReadAt;
 use super::compress::Compression;
 use crate::error::{Error, Result};
+use crate::plan::PlacementSpec;
 use serde::{Deserialize, Serialize};
 
 /// How the files of a source are to be read.
@@ -26,6 +27,13 @@ pub enum Format {
         dtype: Option<TokenType>,
         #[serde(default)]
         separator: Option<u32>,
+    },
+    /// Shards of this program, each with the ends of its documents beside it. A record is a document without the separator
+    /// that stands at its `placement`.
+    Shards {
+        dtype: TokenType,
+        separator: u32,
+        placement: PlacementSpec,
     },
 }
 

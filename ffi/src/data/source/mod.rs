@@ -17,6 +17,7 @@ mod meter;
 mod parquet;
 mod parquet_bytes;
 mod reader;
+mod shard;
 mod text;
 mod token_layout;
 mod tokens;

@@ -3,10 +3,11 @@
 use super::fault::Fault;
 use super::meter::Meter;
 use super::{Counts, Cursor, Format, OnBad, ReadAt, Record, SourceSpec};
-use super::{arrow, column, jsonl, kind, megatron, parquet, text, tokens};
+use super::{arrow, column, jsonl, kind, megatron, parquet, shard, text, tokens};
 use crate::error::{Error, Result};
 use crate::files::hex;
 use sha2::{Digest, Sha256};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// What a reader finds.
@@ -150,6 +151,10 @@ impl Source {
                 Some(index) => Box::new(megatron::Megatron::open(data, index, &self.at)?),
                 None => Box::new(tokens::Tokens::open(data, dtype, separator, &self.at)?),
             },
+            Format::Shards { dtype, separator, placement } => match index {
+                Some(ends) => Box::new(shard::Documents::open(data, ends, shard::Layout { dtype, separator, placement }, &self.at)?),
+                None => return Err(Error::data(data.name(), "it has no file of document ends beside it; wanted a shard").into()),
+            },
         })
     }
 
@@ -231,16 +236,26 @@ impl Input {
     }
 }
 
-/// Puts each `.idx` file to the `.bin` of the same name.
+/// Extensions of the files that belong to a `.bin` file of the same name.
+const INDEXES: [&str; 2] = ["idx", "ends"];
+
+/// The name of a file up to the dot, if it is an index.
+fn indexed(name: &str) -> Option<&str> {
+    let (stem, extension) = name.rsplit_once('.')?;
+    INDEXES.contains(&extension).then_some(stem)
+}
+
+/// Puts each index to the `.bin` file of the same name.
 fn pair(files: Vec<Arc<dyn ReadAt>>) -> Result<Vec<Input>> {
-    let (indexes, data): (Vec<_>, Vec<_>) = files.into_iter().partition(|file| file.name().ends_with(".idx"));
+    let (indexes, data): (Vec<_>, Vec<_>) = files.into_iter().partition(|file| indexed(file.name()).is_some());
     let mut inputs: Vec<_> = data.into_iter().map(Input::new).collect();
+    let place = |(at, input): (usize, &Input)| Some((input.data.name().strip_suffix(".bin")?.to_string(), at));
+    let by_stem: HashMap<String, usize> = inputs.iter().enumerate().filter_map(place).collect();
     for index in indexes {
-        let wanted = index.name().strip_suffix("idx").unwrap_or_default();
-        let input = inputs.iter_mut().find(|input| input.data.name().strip_suffix("bin") == Some(wanted));
-        match input {
-            Some(input) => input.index = Some(index),
-            None => return Err(Error::data(index.name(), format!("it is the index of {wanted}bin, which the source does not have"))),
+        let stem = indexed(index.name()).unwrap_or_default();
+        match by_stem.get(stem) {
+            Some(&at) => inputs[at].index = Some(index),
+            None => return Err(Error::data(index.name(), format!("it is the index of {stem}.bin, which the source does not have"))),
         }
     }
     Ok(inputs)

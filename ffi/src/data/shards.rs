@@ -1,17 +1,22 @@
 //! A folder of shards: files of token ids, one document after the other, with an index that vouches for them.
 //!
+//! Read as a source, such a folder gives the documents as they were, without their separators: training on it is training
+//! on the text that it was made from.
+//!
 //! `index.json` says what the tokens were made from and where the next shard begins in the source, so that a stopped
 //! tokenisation goes on. Shards are headerless little-endian ids, as OLMo, dolma and nanoGPT have them, each with a file
 //! `.ends` of u64: the end of every document, in tokens.
 
-use super::RecordCounts;
-use crate::data::source::Cursor;
-use crate::data::{TokenIds, Watch};
+use super::TokenIds;
+use super::jobs::RecordCounts;
+use super::source::{Cursor, Format, ReadAt, TokenType, local_files};
 use crate::error::{Error, Result};
-use crate::files::{FileRecord, record_of, sha256_hex, write_file};
+use crate::files::{FileRecord, write_file};
+use crate::plan::PlacementSpec;
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 /// Raised when folders that were written before cannot be read any more.
 const FORMAT: u32 = 1;
@@ -37,7 +42,7 @@ pub struct MadeFrom {
     pub source: String,
     pub tokenizer_sha256: String,
     pub separator: u32,
-    pub separator_placement: String,
+    pub separator_placement: PlacementSpec,
     pub shard_tokens: usize,
 }
 
@@ -54,17 +59,6 @@ pub struct Index {
     pub counts: RecordCounts,
     /// Where the next shard begins; null when the source has ended.
     pub next: Option<Cursor>,
-}
-
-/// What `verify` found.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct VerifyReport {
-    pub shards: usize,
-    pub tokens: u64,
-    pub documents: u64,
-    pub is_complete: bool,
-    pub faults: Vec<String>,
 }
 
 impl Index {
@@ -97,6 +91,11 @@ impl Index {
         Ok(Some(index))
     }
 
+    /// The index of a folder that holds shards; `None` for other folders, files and patterns.
+    pub fn of_shards(folder: &Path) -> Result<Option<Self>> {
+        if folder.join(shard_name(0)).is_file() { Index::read(folder) } else { Ok(None) }
+    }
+
     /// Replaces the folder's index in one step.
     pub fn write(&self, folder: &Path) -> Result<()> {
         let (path, temporary) = (folder.join(INDEX_FILE), folder.join(format!("{INDEX_FILE}.tmp")));
@@ -107,56 +106,35 @@ impl Index {
 
     /// Writes the next shard, and then the index that names it: a shard that is not named does not count.
     pub fn push(&mut self, folder: &Path, tokens: &TokenIds, ends: &[u64]) -> Result<()> {
-        let file = format!("shard-{:05}.bin", self.shards.len());
+        let file = shard_name(self.shards.len());
         let FileRecord { sha256, .. } = write_file(&folder.join(&file), tokens.as_bytes())?;
         let ends_bytes: Vec<u8> = ends.iter().flat_map(|end| end.to_le_bytes()).collect();
         let FileRecord { sha256: ends_sha256, .. } = write_file(&folder.join(ends_name(&file)), &ends_bytes)?;
         self.shards.push(Shard { file, tokens: tokens.len() as u64, documents: ends.len() as u64, sha256, ends_sha256 });
         Ok(())
     }
+
+    /// The shards of `folder` as files of a source, each followed by its ends, and how they are read.
+    pub fn source(&self, folder: &Path) -> Result<(Vec<Arc<dyn ReadAt>>, Format)> {
+        if self.next.is_some() {
+            return Err(Error::data(folder, "its shards are not complete; go on with `bowline data tokenize --resume`"));
+        }
+        let mut files = Vec::new();
+        for shard in &self.shards {
+            for name in [&shard.file, &ends_name(&shard.file)] {
+                files.extend(local_files(&folder.join(name).to_string_lossy())?);
+            }
+        }
+        let dtype = if self.width == 2 { TokenType::U16 } else { TokenType::U32 };
+        let MadeFrom { separator, separator_placement: placement, .. } = self.made_from;
+        Ok((files, Format::Shards { dtype, separator, placement }))
+    }
+}
+
+fn shard_name(number: usize) -> String {
+    format!("shard-{number:05}.bin")
 }
 
 pub(super) fn ends_name(file: &str) -> String {
     file.replace(".bin", ".ends")
-}
-
-/// Checks every shard of a folder against its index.
-pub fn verify(folder: &Path, watch: &Watch) -> Result<VerifyReport> {
-    let index = Index::read(folder)?;
-    let index =
-        index.ok_or_else(|| Error::data(folder, format!("it has no {INDEX_FILE}; wanted a folder that `bowline data tokenize` wrote")))?;
-    let mut report = VerifyReport { shards: index.shards.len(), is_complete: index.next.is_none(), ..Default::default() };
-    for (i, shard) in index.shards.iter().enumerate() {
-        watch.report(i as f64 / index.shards.len() as f64)?;
-        report.tokens += shard.tokens;
-        report.documents += shard.documents;
-        report.faults.extend(fault(folder, &index, shard));
-    }
-    watch.report(1.0)?;
-    Ok(report)
-}
-
-/// What is wrong with a shard.
-fn fault(folder: &Path, index: &Index, shard: &Shard) -> Option<String> {
-    let path = folder.join(&shard.file);
-    let bytes = match fs::read(&path) {
-        Ok(bytes) => bytes,
-        Err(e) => return Some(format!("{}: {e}", shard.file)),
-    };
-    let wanted = shard.tokens * index.width as u64;
-    if bytes.len() as u64 != wanted {
-        return Some(format!("{}: it has {} bytes, wanted {wanted}", shard.file, bytes.len()));
-    }
-    if sha256_hex(&bytes) != shard.sha256 {
-        return Some(format!("{}: its content is not what was written", shard.file));
-    }
-    if TokenIds::from_bytes(&bytes, index.vocab).is_none() {
-        return Some(format!("{}: a token is not below the vocabulary of {}", shard.file, index.vocab));
-    }
-    let ends = ends_name(&shard.file);
-    match record_of(&folder.join(&ends)) {
-        Err(e) => Some(format!("{ends}: {e}")),
-        Ok(record) if record.sha256 != shard.ends_sha256 => Some(format!("{ends}: its content is not what was written")),
-        Ok(_) => None,
-    }
 }
