@@ -59,7 +59,7 @@ fn shards_hold_every_document_with_its_separator_and_end_with_one() {
 /// Stops as soon as there are more shards than before.
 fn stopped(store: &Arc<Store>, out: &Path, is_resuming: bool) -> Option<TokenizeReport> {
     let shards = || Index::read(out).ok().flatten().map_or(0, |index| index.shards.len());
-    let (before, cancel) = (shards(), AtomicBool::new(false));
+    let (before, cancel) = (shards(), Arc::new(AtomicBool::new(false)));
     let progress = |_| cancel.store(shards() > before, Ordering::Relaxed);
     match tokenize(store.open()().expect("open"), &bytes(), &options(out, is_resuming), &Watch::new(&progress, &cancel)) {
         Ok(report) => Some(report),

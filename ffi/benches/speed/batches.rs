@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use bowline::data::{HeldOut, Loader, LoaderState, Settings, TokenizerSource, Watch, prepare};
@@ -41,7 +40,7 @@ pub fn run(request: &str) -> Outcome {
         seq_len: request.seq_len,
         model_vocab: request.vocab,
     };
-    let cancel = AtomicBool::new(false);
+    let cancel = Arc::default();
     let corpus = Arc::new(prepare(&request.files, &settings, &request.cache_dir, &Watch::new(&|_| (), &cancel))?);
     let mut batch = vec![0; request.batch * (request.seq_len + 1)];
 

@@ -1,5 +1,6 @@
 //! The calls of the C border on plain Rust values.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard};
@@ -56,6 +57,8 @@ pub fn trainer_new(plan: &str, threads: u32) -> Result<u32> {
 struct AttachRequest {
     files: Vec<PathBuf>,
     cache_dir: PathBuf,
+    #[serde(default)]
+    commits: BTreeMap<String, String>,
 }
 
 pub fn attach_data(id: u32, request: &str, stats: &Stats<'_>) -> Result<()> {
@@ -66,7 +69,7 @@ pub fn attach_data(id: u32, request: &str, stats: &Stats<'_>) -> Result<()> {
     let cache_dir = &request.cache_dir;
     if plan.data.order == OrderSpec::Stream {
         let threads = trainer.backend().threads();
-        let (stream, info) = watched(&entry, stats, |watch| open_stream(&plan, cache_dir, threads, 0, 1, watch))?;
+        let (stream, info) = watched(&entry, stats, |watch| open_stream(&plan, cache_dir, &request.commits, threads, 0, 1, watch))?;
         trainer.attach_stream(stream, info);
         return Ok(());
     }

@@ -55,6 +55,7 @@ pub use windows::{Windows, WindowsState};
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What to make of the files: the plan's `data` object and the two numbers of the model that bound it.
@@ -101,15 +102,20 @@ pub enum HeldOut {
 #[derive(Clone, Copy)]
 pub struct Watch<'a> {
     progress: &'a (dyn Fn(f64) + Sync),
-    cancel: &'a AtomicBool,
+    cancel: &'a Arc<AtomicBool>,
     from: f64,
     to: f64,
 }
 
 impl<'a> Watch<'a> {
     /// Reports to `progress` in 0..1 and stops when `cancel` is set.
-    pub fn new(progress: &'a (dyn Fn(f64) + Sync), cancel: &'a AtomicBool) -> Self {
+    pub fn new(progress: &'a (dyn Fn(f64) + Sync), cancel: &'a Arc<AtomicBool>) -> Self {
         Self { progress, cancel, from: 0.0, to: 1.0 }
+    }
+
+    /// What is set when the caller asks to stop, for work that outlives the call.
+    pub fn cancel(&self) -> Arc<AtomicBool> {
+        self.cancel.clone()
     }
 
     /// The part `from..to` of this call as a call of its own.

@@ -8,8 +8,10 @@ use crate::error::{Error, Result};
 use crate::files::{sha256_hex, write_file};
 use crate::plan::{AtEndSpec, FormatSpec, HeldOutSpec, OnBadSpec, PlacementSpec, Plan, SourceSpec, TokenizerSpec};
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Text that a tokenizer is trained on at most, in bytes.
 const SAMPLE_BYTES: usize = 64 << 20;
@@ -34,7 +36,7 @@ pub struct Opened {
 
 /// Opens one source.
 pub fn open_source(spec: &SourceSpec, options: OpenOptions, watch: &Watch) -> Result<Opened> {
-    let files = files_of(&spec.paths, options.cache_dir, &mut None, watch)?;
+    let files = files_of(&spec.paths, options.cache_dir, &mut None, &BTreeMap::new(), &Arc::default(), watch)?;
     let listed = files.iter().map(|file| (file.name().to_string(), file.len())).collect();
     let source = Source::open(files, source_spec(spec, options))?;
     let columns = source.columns();
@@ -42,8 +44,16 @@ pub fn open_source(spec: &SourceSpec, options: OpenOptions, watch: &Watch) -> Re
 }
 
 /// The files that paths, globs and addresses mean, in the order given. `hub` is opened when it is first needed: all sources
-/// of a mixture share one, with its connections and the bound on its cache.
-fn files_of(paths: &[String], cache_dir: &Path, hub: &mut Option<Arc<Hub>>, watch: &Watch) -> Result<Vec<Arc<dyn ReadAt>>> {
+/// of a mixture share one, with its connections and the bound on its cache. Reading gives up while `stop` is set, or when
+/// a call with the cancel flag of this one is cancelled.
+fn files_of(
+    paths: &[String],
+    cache_dir: &Path,
+    hub: &mut Option<Arc<Hub>>,
+    commits: &BTreeMap<String, String>,
+    stop: &Arc<AtomicBool>,
+    watch: &Watch,
+) -> Result<Vec<Arc<dyn ReadAt>>> {
     let mut files = Vec::new();
     for path in paths {
         if !path.starts_with("hf://") {
@@ -52,7 +62,13 @@ fn files_of(paths: &[String], cache_dir: &Path, hub: &mut Option<Arc<Hub>>, watc
         }
         let hub = match hub {
             Some(hub) => hub,
-            None => hub.insert(Hub::open(&HubOptions::from_environment(&cache_dir.join("hub"), |name| std::env::var(name).ok())?)?),
+            None => {
+                let mut options = HubOptions::from_environment(&cache_dir.join("hub"), |name| std::env::var(name).ok())?;
+                options.commits = commits.clone();
+                let flags = [watch.cancel(), stop.clone()];
+                options.is_cancelled = Arc::new(move || flags.iter().any(|flag| flag.load(Ordering::Relaxed)));
+                hub.insert(Hub::open(&options)?)
+            }
         };
         files.extend(hub.files(path, watch)?);
     }
@@ -113,6 +129,8 @@ impl Records for Source {
 pub struct StreamInfo {
     pub kind: &'static str,
     pub sources: Vec<SourceInfo>,
+    /// What revisions of datasets on a hub stood for, by `hf://datasets/org/name@revision`: for a run that goes on.
+    pub commits: BTreeMap<String, String>,
     pub vocab: usize,
     pub tokenizer_file: PathBuf,
 }
@@ -127,10 +145,11 @@ pub struct SourceInfo {
     pub bytes: u64,
 }
 
-/// The stream that a plan asks for, for one of `world` ranks.
+/// The stream that a plan asks for, for one of `world` ranks. `commits` are those of an earlier `StreamInfo`.
 pub fn open_stream(
     plan: &Plan,
     cache_dir: &Path,
+    commits: &BTreeMap<String, String>,
     threads: usize,
     rank: usize,
     world: usize,
@@ -139,10 +158,10 @@ pub fn open_stream(
     let data = &plan.data;
     let options = OpenOptions { min_characters: data.min_characters, on_bad: data.on_bad_record, cache_dir };
     let weights: f64 = data.sources.iter().map(|source| source.weight).sum();
-    let (mut sources, mut infos, mut hub) = (Vec::new(), Vec::new(), None);
+    let (mut sources, mut infos, mut hub, stop) = (Vec::new(), Vec::new(), None, Arc::default());
     for (i, spec) in data.sources.iter().enumerate() {
         let done = |i: usize| 0.1 * i as f64 / data.sources.len() as f64;
-        let files = files_of(&spec.paths, cache_dir, &mut hub, &watch.part(done(i), done(i + 1)))?;
+        let files = files_of(&spec.paths, cache_dir, &mut hub, commits, &stop, &watch.part(done(i), done(i + 1)))?;
         let bytes = files.iter().map(|file| file.len()).sum();
         infos.push(SourceInfo { name: spec.name.clone(), share: spec.weight / weights, files: files.len(), bytes });
         let spec_of = source_spec(spec, options);
@@ -169,7 +188,8 @@ pub fn open_stream(
         other => Tokenizer::of(other, &data.separator)?,
     };
     let tokenizer_file = stored(&tokenizer, cache_dir)?;
-    let info = StreamInfo { kind: "stream", sources: infos, vocab: tokenizer.vocab(), tokenizer_file };
+    let commits = hub.map_or_else(BTreeMap::new, |hub: Arc<Hub>| hub.commits());
+    let info = StreamInfo { kind: "stream", sources: infos, commits, vocab: tokenizer.vocab(), tokenizer_file };
     let settings = StreamSettings {
         mixture,
         tokenizer: Arc::new(tokenizer),
@@ -184,6 +204,7 @@ pub fn open_stream(
         rank,
         world,
         threads,
+        stop,
     };
     Ok((Stream::new(settings)?, info))
 }
