@@ -49,7 +49,8 @@ export async function train(experiment: Experiment, options: RunOptions): Promis
   });
   if (options.parent !== undefined) interrupt.follow(options.parent);
   try {
-    const request = { files: dataFiles(experiment), cacheDir: cacheFolder() };
+    const commits = checkpoint ? commitsOf(await readEvents(folder.eventsPath)) : {};
+    const request = { files: dataFiles(experiment), cacheDir: cacheFolder(), commits };
     await display.during("reading the data", trainer.stats, trainer.attachData(request));
     if (checkpoint) await trainer.load(checkpoint.path);
     const data = trainer.dataInfo();
@@ -155,6 +156,12 @@ function dataFiles({ plan: { name, data } }: Experiment): readonly string[] {
   throw new ValidationError(
     `Cannot train ${name}: its manifest names no data, wanted --data FILE, data.corpus or data.sources`,
   );
+}
+
+/** What revisions of datasets stood for when the run began: it goes on with the same files although a branch has moved. */
+function commitsOf(events: readonly RunEvent[]): Readonly<Record<string, string>> {
+  const data = events.findLast((event) => event.type === "start")?.data;
+  return data?.kind === "stream" ? data.commits : {};
 }
 
 function announce(log: Log, out: string, step: number, data: DataInfo): void {

@@ -10,6 +10,8 @@ export interface DataRequest {
   readonly files: readonly string[];
   /** Absolute path of a folder for the tokenizer and the tokens, so that they are made once. */
   readonly cacheDir: string;
+  /** Those of an earlier {@linkcode StreamInfo}, for a run that goes on; other revisions are looked up. */
+  readonly commits?: Readonly<Record<string, string>>;
 }
 
 /** What was found in the training data. */
@@ -47,6 +49,8 @@ export interface StreamInfo {
   readonly kind: "stream";
   /** The sources of the mixture. */
   readonly sources: readonly SourceInfo[];
+  /** What revisions of datasets on a hub stood for, by `hf://datasets/<owner>/<name>@<revision>`. */
+  readonly commits: Readonly<Record<string, string>>;
   /** Tokens that the tokenizer knows. */
   readonly vocab: number;
   /** Where the tokenizer is stored. */

@@ -1,7 +1,7 @@
 //! The bigram baseline against the plainest way to compute it.
 
 use crate::common::{Folder, settings};
-use bowline::data::{Corpus, TokenizerSource, bigram_loss};
+use bowline::data::{Corpus, TokenizerSpec, bigram_loss};
 
 /// A table of all pairs, two loops.
 fn reference(corpus: &Corpus) -> f64 {
@@ -41,7 +41,7 @@ fn text_that_was_never_seen_costs_what_chance_costs() {
     let mut files: Vec<_> = (0..4).map(|at| folder.file(&format!("{at}.txt"), "\u{6f22}".repeat(400))).collect();
     files.insert(2, folder.file("other.txt", "qz".repeat(400)));
     let mut bytes_only = settings();
-    bytes_only.tokenizer = TokenizerSource::TrainBpe { vocab: 257 };
+    bytes_only.tokenizer = TokenizerSpec::TrainBpe { vocab: 257 };
     let corpus = folder.prepare(&files, &bytes_only).unwrap();
     // Neither q nor z was seen: 1 / (0 + 257). The separator was, at most four times, and is one of the inputs.
     let (low, high) = (257f64.ln(), 257f64.ln() + (261f64 / 257.0).ln() / (corpus.num_held_out_windows() * 16) as f64);

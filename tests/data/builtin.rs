@@ -1,7 +1,7 @@
 //! The tokenizers that need no file.
 
 use crate::common::{Folder, SEPARATOR, message, settings, words};
-use bowline::data::{Builtin, Tokenizer, TokenizerSource};
+use bowline::data::{Builtin, Tokenizer, TokenizerSpec};
 use proptest::prelude::*;
 use std::sync::LazyLock;
 
@@ -60,14 +60,14 @@ fn a_marker_in_a_checkpoint_is_read_back() {
     }
     let says = message(Tokenizer::from_json(b"{\"builtin\":\"o200k\"}".to_vec(), SEPARATOR, "x"));
     assert!(says.ends_with("; wanted a tokenizer.json of the Hugging Face tokenizers library"), "{says}");
-    let kind = TokenizerSource::Builtin { name: Builtin::Bytes };
+    let kind = TokenizerSpec::Bytes;
     assert_eq!(serde_json::to_string(&kind).unwrap(), "{\"kind\":\"builtin\",\"name\":\"bytes\"}");
 }
 
 #[test]
 fn a_corpus_can_be_made_with_one() {
     let folder = Folder::new();
-    let settings = bowline::data::Settings { tokenizer: TokenizerSource::Builtin { name: Builtin::Bytes }, ..settings() };
+    let settings = bowline::data::Settings { tokenizer: TokenizerSpec::Bytes, ..settings() };
     let files = folder.ten_files();
     let corpus = folder.prepare(&files, &settings).unwrap();
     let text = std::fs::read_to_string(&files[0]).unwrap();

@@ -1,7 +1,7 @@
 //! The cache of prepared data: found again when whole, made again when not.
 
 use crate::common::{Folder, message, settings};
-use bowline::data::{DataInfo, HeldOut, Settings, TokenizerSource};
+use bowline::data::{DataInfo, HeldOut, Settings, TokenizerSpec};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -42,7 +42,7 @@ fn other_text_and_other_settings_have_their_own_entry() {
     let files = folder.ten_files();
     let base = settings();
     let mut all = vec![base.clone(); 5];
-    all[1].tokenizer = TokenizerSource::TrainBpe { vocab: 280 };
+    all[1].tokenizer = TokenizerSpec::TrainBpe { vocab: 280 };
     all[2].separator = "<|end|>".into();
     all[3].min_characters = 51;
     all[4].held_out = HeldOut::Documents { every: 5, index: 3 };

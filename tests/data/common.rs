@@ -1,9 +1,9 @@
 //! What the tests share: a folder of files, settings, text made of words.
 
-use bowline::data::{Corpus, HeldOut, Settings, TokenizerSource, Watch, prepare};
+use bowline::data::{Corpus, HeldOut, Settings, TokenizerSpec, Watch, prepare};
 use bowline::error::{Error, Result};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
+use std::sync::Arc;
 use tempfile::TempDir;
 
 pub const SEPARATOR: &str = "<|endoftext|>";
@@ -43,13 +43,13 @@ impl Folder {
 
 /// Calls with a watch that nobody looks at.
 pub fn watched<T>(call: impl FnOnce(&Watch) -> T) -> T {
-    call(&Watch::new(&|_| (), &AtomicBool::new(false)))
+    call(&Watch::new(&|_| (), &Arc::default()))
 }
 
 /// A small vocabulary, every fifth document held out, windows of 17.
 pub fn settings() -> Settings {
     Settings {
-        tokenizer: TokenizerSource::TrainBpe { vocab: 300 },
+        tokenizer: TokenizerSpec::TrainBpe { vocab: 300 },
         separator: SEPARATOR.into(),
         min_characters: 50,
         held_out: HeldOut::Documents { every: 5, index: 2 },

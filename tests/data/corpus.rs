@@ -1,10 +1,10 @@
 //! From files to windows.
 
 use crate::common::{Folder, data_error, message, settings, watched, words};
-use bowline::data::{HeldOut, TokenizerSource, Watch, prepare};
+use bowline::data::{HeldOut, TokenizerSpec, Watch, prepare};
 use bowline::error::Error;
-use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
 
 #[test]
 fn windows_are_the_documents_one_after_the_other() {
@@ -67,7 +67,7 @@ fn a_tokenizer_file_is_used_as_it_is() {
     let trained = folder.prepare(&files, &settings()).unwrap();
     let path = folder.file("mine.json", trained.tokenizer.json());
     let mut settings = settings();
-    settings.tokenizer = TokenizerSource::File { path };
+    settings.tokenizer = TokenizerSpec::File { path };
     let corpus = folder.prepare(&files[..6], &settings).unwrap();
     assert_eq!(corpus.tokenizer.json(), trained.tokenizer.json());
     assert_ne!(corpus.tokenizer_file, trained.tokenizer_file);
@@ -101,13 +101,13 @@ fn too_little_text_and_too_small_a_model_write_nothing() {
 fn progress_goes_from_zero_to_one_and_cancelling_writes_nothing() {
     let folder = Folder::new();
     let files = folder.ten_files();
-    let cancelled = AtomicBool::new(true);
+    let cancelled = Arc::new(AtomicBool::new(true));
     let result = prepare(&files, &settings(), &folder.cache(), &Watch::new(&|_| (), &cancelled));
     assert!(matches!(result, Err(Error::Cancelled)));
     assert!(!folder.cache().exists());
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
     let seen = Mutex::new(Vec::new());
-    let cancel = AtomicBool::new(false);
+    let cancel = Arc::default();
     let progress = |fraction| seen.lock().unwrap().push(fraction);
     pool.install(|| prepare(&files, &settings(), &folder.cache(), &Watch::new(&progress, &cancel))).unwrap();
     let seen = seen.into_inner().unwrap();

@@ -2,6 +2,7 @@
 
 mod address;
 mod cache;
+mod cancel;
 mod faults;
 mod listing;
 mod parquet;

@@ -5,7 +5,7 @@ use crate::memory::{Store, text};
 use bowline::data::jobs::{TokenizeOptions, TokenizeReport, tokenize, verify};
 use bowline::data::{Builtin, Index, Record, Tokenizer, Watch};
 use bowline::error::Error;
-use bowline::plan::PlacementSpec;
+use bowline::plan::SeparatorPlacement;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,7 +17,7 @@ fn bytes() -> Tokenizer {
 }
 
 fn options(out: &Path, is_resuming: bool) -> TokenizeOptions<'_> {
-    TokenizeOptions { placement: PlacementSpec::Before, out, shard_tokens: SHARD, is_resuming }
+    TokenizeOptions { placement: SeparatorPlacement::Before, out, shard_tokens: SHARD, is_resuming }
 }
 
 fn run(store: &Arc<Store>, out: &Path, is_resuming: bool) -> TokenizeReport {
@@ -59,7 +59,7 @@ fn shards_hold_every_document_with_its_separator_and_end_with_one() {
 /// Stops as soon as there are more shards than before.
 fn stopped(store: &Arc<Store>, out: &Path, is_resuming: bool) -> Option<TokenizeReport> {
     let shards = || Index::read(out).ok().flatten().map_or(0, |index| index.shards.len());
-    let (before, cancel) = (shards(), AtomicBool::new(false));
+    let (before, cancel) = (shards(), Arc::new(AtomicBool::new(false)));
     let progress = |_| cancel.store(shards() > before, Ordering::Relaxed);
     match tokenize(store.open()().expect("open"), &bytes(), &options(out, is_resuming), &Watch::new(&progress, &cancel)) {
         Ok(report) => Some(report),

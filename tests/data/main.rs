@@ -11,6 +11,7 @@ mod loader;
 mod memory;
 mod mixture;
 mod mixture_end;
+mod mixture_real;
 mod packing;
 mod pieces;
 mod shuffle;

@@ -144,6 +144,7 @@ pub fn settings(mixture: MixtureSpec, batch: usize, rank: usize, world: usize) -
         rank,
         world,
         threads: 2,
+        stop: Arc::default(),
     }
 }
 
@@ -154,7 +155,7 @@ pub fn stream(mixture: &MixtureSpec, batch: usize, rank: usize, world: usize) ->
 /// The next micro-batch, cut into its windows.
 pub fn next(stream: &mut Stream, batch: usize) -> Result<Vec<Vec<i32>>> {
     let mut out = vec![-1; batch * 17];
-    stream.peek(0, &mut out, &Watch::new(&|_| (), &AtomicBool::new(false)))?;
+    stream.peek(0, &mut out, &Watch::new(&|_| (), &Arc::default()))?;
     stream.advance(1);
     Ok(out.chunks_exact(17).map(<[i32]>::to_vec).collect())
 }

@@ -1,7 +1,7 @@
 //! The quick start's corpus, against what the published trainer was given.
 
 use crate::common::{Folder, settings};
-use bowline::data::{HeldOut, TokenizerSource};
+use bowline::data::{HeldOut, TokenizerSpec};
 use std::path::{Path, PathBuf};
 
 /// The texts of the npm package, if it is installed. In CI it must be.
@@ -23,7 +23,7 @@ fn held_out_tokens_and_the_bigram_are_those_of_the_reference() {
     let Some(files) = files() else { return };
     let folder = Folder::new();
     let mut settings = settings();
-    settings.tokenizer = TokenizerSource::TrainBpe { vocab: 2048 };
+    settings.tokenizer = TokenizerSpec::TrainBpe { vocab: 2048 };
     settings.held_out = HeldOut::Documents { every: 20, index: 7 };
     settings.seq_len = 128;
     settings.model_vocab = 2048;

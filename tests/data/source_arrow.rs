@@ -2,8 +2,9 @@
 
 use crate::common::message;
 use crate::source_common::{check_places, column, memory, open, rest, skipping, spec, text, texts_of};
-use arrow_array::builder::{ListBuilder, StringBuilder};
-use arrow_array::{ArrayRef, Int64Array, LargeStringArray, RecordBatch, StructArray};
+use arrow_array::builder::{ListBuilder, StringBuilder, StringDictionaryBuilder};
+use arrow_array::types::Int8Type;
+use arrow_array::{ArrayRef, DictionaryArray, Int8Array, Int64Array, LargeStringArray, RecordBatch, StructArray};
 use arrow_ipc::CompressionType;
 use arrow_ipc::writer::{FileWriter, IpcWriteOptions, StreamWriter};
 use std::sync::Arc;
@@ -54,7 +55,7 @@ fn streams_and_files_give_both_columns_from_any_place() {
         }
     }
     let all = batches();
-    for bytes in [stream(&all), file(&all, None), file(&all, Some(CompressionType::ZSTD))] {
+    for bytes in [stream(&all), file(&all, None), file(&all, Some(CompressionType::ZSTD)), file(&all, Some(CompressionType::LZ4_FRAME))] {
         let files = [memory("a.arrow", bytes)];
         let records = check_places(&files, &spec());
         assert_eq!(records.into_iter().map(|(_, record)| text(record)).collect::<Vec<_>>(), texts);
@@ -62,6 +63,35 @@ fn streams_and_files_give_both_columns_from_any_place() {
         assert_eq!(records.into_iter().map(|(_, record)| text(record)).collect::<Vec<_>>(), tags);
         let (got, source) = texts_of(files[0].clone(), column("tags")).unwrap();
         assert_eq!((got, source.counts().empty), (tags.clone(), empty));
+    }
+}
+
+/// Rows that name few texts, which stand in a dictionary; a null in every fourth row.
+fn named(texts: &[&str], rows: usize) -> RecordBatch {
+    let mut names = StringDictionaryBuilder::<Int8Type>::new();
+    // The dictionary has them in another order than the rows.
+    texts.iter().rev().for_each(|text| drop(names.append(text)));
+    let dictionary = names.finish().values().clone();
+    let keys: Int8Array = (0..rows).map(|row| (row % 4 != 2).then(|| (texts.len() - 1 - row % texts.len()) as i8)).collect();
+    let names: ArrayRef = Arc::new(DictionaryArray::new(keys, dictionary));
+    RecordBatch::try_from_iter_with_nullable([("name", names, true)]).unwrap()
+}
+
+#[test]
+fn texts_of_a_dictionary_are_read_from_any_place() {
+    let wanted = |texts: &[&str], rows: usize| {
+        (0..rows).filter(|row| row % 4 != 2).map(|row| texts[row % texts.len()].to_string()).collect::<Vec<_>>()
+    };
+    let (first, second) = (["one", "two", "three"], ["four", "five"]);
+    let same = [named(&first, 11), named(&first, 7)];
+    // A stream may bring another dictionary.
+    let other = [named(&first, 11), named(&second, 7)];
+    let compressed = file(&same, Some(CompressionType::LZ4_FRAME));
+    for (bytes, last) in [(stream(&same), &first[..]), (file(&same, None), &first), (compressed, &first), (stream(&other), &second)] {
+        let records = check_places(&[memory("a.arrow", bytes.clone())], &column("name"));
+        let got: Vec<_> = records.into_iter().map(|(_, record)| text(record)).collect();
+        assert_eq!(got, [wanted(&first, 11), wanted(last, 7)].concat());
+        assert_eq!(texts_of(memory("a.arrow", bytes), column("name")).unwrap().1.counts().empty, 5);
     }
 }
 

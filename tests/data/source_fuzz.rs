@@ -3,7 +3,7 @@
 
 use crate::source_common::{memory, skipping, spec};
 use bowline::data::{Format, ReadAt, Record, Source, SourceSpec, TokenType};
-use bowline::plan::PlacementSpec;
+use bowline::plan::SeparatorPlacement;
 use proptest::prelude::*;
 use std::sync::Arc;
 
@@ -115,7 +115,7 @@ proptest! {
     fn any_ends_of_shards(ends in prop::collection::vec(any::<u8>(), 0..40), few in prop::collection::vec(0u64..12, 0..6), ids in prop::collection::vec(any::<u8>(), 0..24)) {
         let few = few.iter().flat_map(|end| end.to_le_bytes()).collect();
         for ends in [ends, few] {
-            for placement in [PlacementSpec::Before, PlacementSpec::After, PlacementSpec::None] {
+            for placement in [SeparatorPlacement::Before, SeparatorPlacement::After, SeparatorPlacement::None] {
                 let format = Format::Shards { dtype: TokenType::U16, separator: 7, placement };
                 read(vec![memory("a.bin", ids.clone()), memory("a.ends", ends.clone())], SourceSpec { format, ..spec() });
             }

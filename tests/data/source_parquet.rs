@@ -4,7 +4,7 @@ use crate::common::message;
 use crate::source_common::{check_places, column, memory, open, rest, shared, skipping, spec, text, texts_of};
 use bowline::data::{Cursor, ReadAt, local_files};
 use bowline::error::Result;
-use parquet::basic::{Compression, GzipLevel, ZstdLevel};
+use parquet::basic::{BrotliLevel, Compression, GzipLevel, ZstdLevel};
 use parquet::data_type::{ByteArray, ByteArrayType, Int32Type};
 use parquet::file::metadata::ParquetMetaDataReader;
 use parquet::file::properties::{WriterProperties, WriterPropertiesBuilder, WriterVersion};
@@ -110,7 +110,8 @@ fn wanted(rows: &[Row], rewrites: bool) -> (Vec<Placed>, u64) {
 fn both_columns_are_read_whatever_the_file_is_like() {
     let rows = rows(230);
     let zstd = Compression::ZSTD(ZstdLevel::default());
-    for compression in [Compression::UNCOMPRESSED, Compression::SNAPPY, Compression::GZIP(GzipLevel::default()), zstd] {
+    let (gzip, brotli) = (Compression::GZIP(GzipLevel::default()), Compression::BROTLI(BrotliLevel::default()));
+    for compression in [Compression::UNCOMPRESSED, Compression::SNAPPY, gzip, zstd, Compression::LZ4, Compression::LZ4_RAW, brotli] {
         for (version, has_dictionary, group_rows, page_rows) in [
             (WriterVersion::PARQUET_1_0, true, 100, 20_000),
             (WriterVersion::PARQUET_2_0, false, 64, 7),

@@ -6,6 +6,7 @@ use bowline::data::source::Record;
 use bowline::data::{AtEnd, HeldOut, MixtureSpec, Stream, Watch};
 use bowline::error::Error;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Steps until something is wrong: their windows, and what that is.
@@ -101,7 +102,7 @@ fn waiting_can_be_cancelled_and_gone_on_with() {
     let slow = Store::numbered("a", 100);
     slow.held_up.store(true, Ordering::Relaxed);
     let mut stream = stream(&MixtureSpec { sources: vec![slow.source(1.0)], ..spec }, 2, 0, 1);
-    let cancel = AtomicBool::new(true);
+    let cancel = Arc::new(AtomicBool::new(true));
     let mut out = vec![0; 2 * 17];
     assert!(matches!(stream.peek(0, &mut out, &Watch::new(&|_| (), &cancel)), Err(Error::Cancelled)));
     slow.held_up.store(false, Ordering::Relaxed);

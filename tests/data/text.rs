@@ -67,7 +67,7 @@ fn errors_name_the_file_and_say_what_to_do() {
 fn reading_can_be_cancelled() {
     let folder = Folder::new();
     let files = folder.ten_files();
-    let cancel = std::sync::atomic::AtomicBool::new(true);
+    let cancel = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(true));
     let result = read_documents(&files, 50, &bowline::data::Watch::new(&|_| (), &cancel));
     assert!(matches!(result, Err(Error::Cancelled)));
 }

@@ -5,8 +5,8 @@ use bowline::data::{Tokenizer, Watch};
 use bowline::error::Error;
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock};
 
 static TRAINED: LazyLock<Tokenizer> = LazyLock::new(|| train(400));
 
@@ -140,7 +140,7 @@ fn unusable_files_are_refused() {
 #[test]
 fn long_calls_can_be_cancelled_and_report_progress() {
     let text = words(1, 60_000);
-    let cancel = AtomicBool::new(false);
+    let cancel = Arc::new(AtomicBool::new(false));
     let progress = |fraction: f64| {
         assert!((0.0..=1.0).contains(&fraction));
         cancel.store(fraction > 0.3, Ordering::Relaxed);

@@ -1,7 +1,5 @@
 //! Micro plans and batches.
 
-use std::sync::atomic::AtomicBool;
-
 use bowline::cpu::Cpu;
 use bowline::data::Watch;
 use bowline::layout::Layout;
@@ -169,7 +167,7 @@ pub fn centered(rng: &mut ChaCha8Rng) -> f32 {
 
 /// Runs `body` with nobody watching.
 pub fn unwatched<R>(body: impl FnOnce(&Watch) -> R) -> R {
-    let cancel = AtomicBool::new(false);
+    let cancel = std::sync::Arc::default();
     body(&Watch::new(&|_| {}, &cancel))
 }
 

@@ -90,8 +90,10 @@ fn trainer(threads: usize, fails: u64) -> Trainer<Cpu> {
         rank: 0,
         world: 1,
         threads: 1,
+        stop: Arc::default(),
     };
-    let info = StreamInfo { kind: "stream", sources: Vec::new(), vocab: VOCAB, tokenizer_file: PathBuf::new() };
+    let info =
+        StreamInfo { kind: "stream", sources: Vec::new(), commits: Default::default(), vocab: VOCAB, tokenizer_file: PathBuf::new() };
     trainer.attach_stream(Stream::new(settings).expect("a stream"), info);
     trainer
 }

@@ -1,6 +1,7 @@
 //! Steps, evaluation and checkpoints: what two runs must have in common, and how a step fails.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use bowline::cpu::Cpu;
@@ -102,7 +103,7 @@ fn a_cancelled_step_leaves_everything_as_it_was() {
     let mut trainer = trainer(&MICRO, 1);
     steps(&mut trainer, &MICRO, 0..1);
     let before = trainer.read("experts.0.down", false).expect("weights");
-    let cancel = AtomicBool::new(true);
+    let cancel = Arc::new(AtomicBool::new(true));
     let tokens = MICRO.windows(1, 4);
     let result = trainer.step_tokens(&tokens, &Watch::new(&|_| {}, &cancel));
     assert!(matches!(result, Err(Error::Cancelled)), "{result:?}");

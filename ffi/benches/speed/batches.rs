@@ -2,10 +2,9 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-use bowline::data::{HeldOut, Loader, LoaderState, Settings, TokenizerSource, Watch, prepare};
+use bowline::data::{HeldOut, Loader, LoaderState, Settings, TokenizerSpec, Watch, prepare};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -20,7 +19,7 @@ struct Request {
     files: Vec<PathBuf>,
     /// Where the tokens are, or will be.
     cache_dir: PathBuf,
-    tokenizer: TokenizerSource,
+    tokenizer: TokenizerSpec,
     separator: String,
     min_characters: usize,
     held_out: HeldOut,
@@ -41,7 +40,7 @@ pub fn run(request: &str) -> Outcome {
         seq_len: request.seq_len,
         model_vocab: request.vocab,
     };
-    let cancel = AtomicBool::new(false);
+    let cancel = Arc::default();
     let corpus = Arc::new(prepare(&request.files, &settings, &request.cache_dir, &Watch::new(&|_| (), &cancel))?);
     let mut batch = vec![0; request.batch * (request.seq_len + 1)];
 

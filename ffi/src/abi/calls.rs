@@ -1,5 +1,6 @@
 //! The calls of the C border on plain Rust values.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard};
@@ -12,10 +13,10 @@ use super::handles::{self, Entry, JobCall, Object, lock};
 use super::stats::Stats;
 use crate::cpu::{self, Cpu};
 use crate::data::jobs::JobRequest;
-use crate::data::{Builtin, HeldOut, Settings, TokenizerSource, Watch, open_stream, prepare};
+use crate::data::{Settings, Watch, open_stream, prepare};
 use crate::error::{Error, Result};
 use crate::generate::{GenerateRequest, Generation};
-use crate::plan::{HeldOutSpec, OrderSpec, Plan, TokenizerSpec};
+use crate::plan::{OrderSpec, Plan};
 use crate::train::{EvalReport, StepReport, Trainer, open_model};
 
 /// Version of the C functions; `ffi/ts/library.ts` wants the same.
@@ -56,6 +57,8 @@ pub fn trainer_new(plan: &str, threads: u32) -> Result<u32> {
 struct AttachRequest {
     files: Vec<PathBuf>,
     cache_dir: PathBuf,
+    #[serde(default)]
+    commits: BTreeMap<String, String>,
 }
 
 pub fn attach_data(id: u32, request: &str, stats: &Stats<'_>) -> Result<()> {
@@ -66,24 +69,15 @@ pub fn attach_data(id: u32, request: &str, stats: &Stats<'_>) -> Result<()> {
     let cache_dir = &request.cache_dir;
     if plan.data.order == OrderSpec::Stream {
         let threads = trainer.backend().threads();
-        let (stream, info) = watched(&entry, stats, |watch| open_stream(&plan, cache_dir, threads, 0, 1, watch))?;
+        let (stream, info) = watched(&entry, stats, |watch| open_stream(&plan, cache_dir, &request.commits, threads, 0, 1, watch))?;
         trainer.attach_stream(stream, info);
         return Ok(());
     }
     let settings = Settings {
-        tokenizer: match &plan.data.tokenizer {
-            TokenizerSpec::TrainBpe { vocab } => TokenizerSource::TrainBpe { vocab: *vocab },
-            TokenizerSpec::File { path } => TokenizerSource::File { path: path.into() },
-            TokenizerSpec::Cl100k => TokenizerSource::Builtin { name: Builtin::Cl100kBase },
-            TokenizerSpec::Bytes => TokenizerSource::Builtin { name: Builtin::Bytes },
-        },
+        tokenizer: plan.data.tokenizer.clone(),
         separator: plan.data.separator.clone(),
         min_characters: plan.data.min_characters,
-        held_out: match plan.data.held_out {
-            HeldOutSpec::Documents { every, index } => HeldOut::Documents { every, index },
-            HeldOutSpec::Tail { fraction } => HeldOut::Tail { fraction },
-            HeldOutSpec::SkipTokens { tokens } => HeldOut::SkipTokens { tokens },
-        },
+        held_out: plan.data.held_out,
         seq_len: plan.train.seq_len,
         model_vocab: plan.model.vocab,
     };

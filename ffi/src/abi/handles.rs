@@ -26,7 +26,7 @@ pub struct JobCall {
 
 /// An object and its cancel flag, which may be set while a call holds the object.
 pub struct Entry {
-    pub cancel: AtomicBool,
+    pub cancel: Arc<AtomicBool>,
     pub object: Object,
 }
 
@@ -60,7 +60,7 @@ pub fn insert(object: Object) -> Result<u32> {
     };
     let slot = &mut table[index];
     slot.generation = slot.generation.wrapping_add(1);
-    slot.entry = Some(Arc::new(Entry { cancel: AtomicBool::new(false), object }));
+    slot.entry = Some(Arc::new(Entry { cancel: Arc::default(), object }));
     Ok(u32::from(slot.generation) << 16 | (index as u32 + 1))
 }
 

@@ -2,7 +2,7 @@
 
 use super::text::{Documents, name_of, read_documents};
 use super::tokens::TokenIds;
-use super::{Settings, Tokenizer, TokenizerSource, Watch, bigram_loss, cache, split};
+use super::{Settings, Tokenizer, TokenizerSpec, Watch, bigram_loss, cache, split};
 use crate::error::{Error, Result};
 use crate::files::sha256_hex;
 use serde::Serialize;
@@ -65,9 +65,8 @@ pub struct DataInfo {
 pub fn prepare(files: &[PathBuf], settings: &Settings, cache_dir: &Path, watch: &Watch) -> Result<Corpus> {
     let read = read_documents(files, settings.min_characters, &watch.part(0.0, 0.05))?;
     let source = match &settings.tokenizer {
-        &TokenizerSource::TrainBpe { vocab } => Source::Train { vocab },
-        TokenizerSource::File { path } => Source::Loaded(Box::new(Tokenizer::load(path, &settings.separator)?)),
-        TokenizerSource::Builtin { name } => Source::Loaded(Box::new(name.tokenizer(&settings.separator)?)),
+        &TokenizerSpec::TrainBpe { vocab } => Source::Train { vocab },
+        other => Source::Loaded(Box::new(Tokenizer::of(other, &settings.separator)?)),
     };
     let key = cache::Key::new(&read.sha256, settings, &source);
     let (prepared, folder) = match cache::load(cache_dir, &key) {

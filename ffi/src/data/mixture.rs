@@ -9,11 +9,10 @@ use super::records::Open;
 use super::shuffle::keyed;
 use super::source::{Cursor, Record};
 use super::split::require_rule;
-use super::{HeldOut, Watch};
+use super::{AtEnd, HeldOut, Watch};
 use crate::error::{Error, Result};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::Rng;
-use serde::{Deserialize, Serialize};
 
 /// One part of a mixture.
 #[derive(Clone)]
@@ -23,18 +22,6 @@ pub struct MixtureSource {
     /// Share of the documents, relative to the other weights.
     pub weight: f64,
     pub open: Open,
-}
-
-/// What happens when a source has no more documents.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum AtEnd {
-    /// The data ends with the first source that ends.
-    Stop,
-    /// The source starts over, shuffled anew.
-    Repeat,
-    /// The others go on with their weights; the data ends with the last of them.
-    Drop,
 }
 
 /// What to mix and how.

@@ -12,6 +12,7 @@ mod blocks;
 mod builtin;
 mod cache;
 mod corpus;
+mod find;
 mod held_out;
 pub mod hub;
 pub mod jobs;
@@ -38,14 +39,14 @@ pub use blocks::Place;
 pub use builtin::Builtin;
 pub use corpus::{Corpus, DataInfo, prepare};
 pub use loader::{Loader, LoaderState};
-pub use mixture::{AtEnd, Drawn, Mixture, MixtureSource, MixtureSpec, MixtureState, Part, sample};
+pub use mixture::{Drawn, Mixture, MixtureSource, MixtureSpec, MixtureState, Part, sample};
 pub use open::{SourceInfo, StreamInfo, open_stream};
-pub use packing::{Packer, SeparatorPlacement};
+pub use packing::Packer;
 pub use pieces::pieces;
 pub use records::{Open, Records, Skipped};
 pub use shards::{Index, MadeFrom, Shard};
 pub use shuffle::permutation;
-pub use source::{Counts, Cursor, Format, OnBad, ReadAt, Record, Source, SourceSpec, TokenType, local_files};
+pub use source::{Counts, Cursor, Format, ReadAt, Record, Source, SourceSpec, TokenType, local_files};
 pub use split::{Parts, split};
 pub use stream::{Met, Stream, StreamSettings};
 pub use stream_state::{SourceState, StreamState};
@@ -54,15 +55,16 @@ pub use tokenizer::Tokenizer;
 pub use tokens::TokenIds;
 pub use windows::{Windows, WindowsState};
 
+pub use crate::plan::{AtEnd, HeldOut, OnBad, SeparatorPlacement, TokenizerSpec};
+
 use crate::error::{Error, Result};
-use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What to make of the files: the plan's `data` object and the two numbers of the model that bound it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
-    pub tokenizer: TokenizerSource,
+    pub tokenizer: TokenizerSpec,
     /// Text of the token that stands before each document.
     pub separator: String,
     /// Shorter documents are skipped and counted.
@@ -74,44 +76,24 @@ pub struct Settings {
     pub model_vocab: usize,
 }
 
-/// Where the tokenizer comes from, as in the plan's `data.tokenizer`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
-pub enum TokenizerSource {
-    /// A byte-level BPE with `vocab` tokens is trained on the training documents.
-    TrainBpe { vocab: usize },
-    /// A Hugging Face `tokenizer.json`.
-    File { path: PathBuf },
-    /// One that comes with this library.
-    Builtin { name: Builtin },
-}
-
-/// Which text is kept for evaluation, as in the plan's `data.heldOut`.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
-pub enum HeldOut {
-    /// Document `i` (counted over the files as given) when `i % every == index`.
-    Documents { every: usize, index: usize },
-    /// The last `fraction` of all text.
-    Tail { fraction: f64 },
-    /// The windows after the first `tokens` tokens of a mixture, as the published trainer has it. Training starts at the
-    /// beginning too, so a run longer than that trains on them: these figures compare, they do not test.
-    SkipTokens { tokens: u64 },
-}
-
 /// Progress and cancellation of a long call, seen from any thread.
 #[derive(Clone, Copy)]
 pub struct Watch<'a> {
     progress: &'a (dyn Fn(f64) + Sync),
-    cancel: &'a AtomicBool,
+    cancel: &'a Arc<AtomicBool>,
     from: f64,
     to: f64,
 }
 
 impl<'a> Watch<'a> {
     /// Reports to `progress` in 0..1 and stops when `cancel` is set.
-    pub fn new(progress: &'a (dyn Fn(f64) + Sync), cancel: &'a AtomicBool) -> Self {
+    pub fn new(progress: &'a (dyn Fn(f64) + Sync), cancel: &'a Arc<AtomicBool>) -> Self {
         Self { progress, cancel, from: 0.0, to: 1.0 }
+    }
+
+    /// What is set when the caller asks to stop, for work that outlives the call.
+    pub fn cancel(&self) -> Arc<AtomicBool> {
+        self.cancel.clone()
     }
 
     /// The part `from..to` of this call as a call of its own.

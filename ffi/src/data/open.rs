@@ -1,16 +1,14 @@
-//! From the plan's sources to records: finds the files, here or on a hub, and opens them.
+//! From the plan's sources to records and streams.
 
-use super::hub::{Hub, HubOptions};
+use super::find::{Finder, Found};
 use super::records::{Open, Records, Skipped};
-use super::shards::Index;
-use super::source::{self, Cursor, Format, OnBad, ReadAt, Record, Source, TokenType, local_files};
-use super::{
-    AtEnd, Builtin, HeldOut, Met, MixtureSource, MixtureSpec, SeparatorPlacement, Stream, StreamSettings, Tokenizer, Watch, sample,
-};
+use super::source::{Cursor, Record, Source};
+use super::{Builtin, Met, MixtureSource, MixtureSpec, OnBad, Stream, StreamSettings, Tokenizer, Watch, sample};
 use crate::error::{Error, Result};
 use crate::files::{sha256_hex, write_file};
-use crate::plan::{AtEndSpec, FormatSpec, HeldOutSpec, OnBadSpec, PlacementSpec, Plan, SourceSpec, TokenizerSpec};
+use crate::plan::{Plan, SourceSpec, TokenizerSpec};
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -21,7 +19,7 @@ const SAMPLE_BYTES: usize = 64 << 20;
 #[derive(Clone, Copy)]
 pub struct OpenOptions<'a> {
     pub min_characters: usize,
-    pub on_bad: OnBadSpec,
+    pub on_bad: OnBad,
     /// For what is fetched.
     pub cache_dir: &'a Path,
 }
@@ -35,74 +33,14 @@ pub struct Opened {
     pub columns: Vec<String>,
 }
 
-/// The files of a source.
-struct Found {
-    files: Vec<Arc<dyn ReadAt>>,
-    /// What they are where that is not to be told by their names: shards, and the checksum of the tokenizer that made them.
-    shards: Option<(Format, String)>,
-}
-
 /// Opens one source.
 pub fn open_source(spec: &SourceSpec, options: OpenOptions, watch: &Watch) -> Result<Opened> {
-    let found = find(spec, options.cache_dir, &mut None, watch)?;
+    let found = Finder::new(options.cache_dir, BTreeMap::new()).find(spec, watch)?;
     let listed = found.files.iter().map(|file| (file.name().to_string(), file.len())).collect();
-    let spec = source_spec(spec, &found, options);
-    let source = Source::open(found.files, spec)?;
+    let reading = found.reading(spec, options.min_characters, options.on_bad);
+    let source = Source::open(found.files, reading)?;
     let columns = source.columns();
     Ok(Opened { records: Box::new(source), files: listed, columns })
-}
-
-/// The files that the paths, globs and addresses of a source mean, in the order given. `hub` is opened when it is first
-/// needed: all sources of a mixture share one, with its connections and the bound on its cache.
-fn find(spec: &SourceSpec, cache_dir: &Path, hub: &mut Option<Arc<Hub>>, watch: &Watch) -> Result<Found> {
-    let (mut files, mut kinds) = (Vec::new(), Vec::new());
-    for path in &spec.paths {
-        if path.starts_with("hf://") {
-            let hub = match hub {
-                Some(hub) => hub,
-                None => hub.insert(Hub::open(&HubOptions::from_environment(&cache_dir.join("hub"), |name| std::env::var(name).ok())?)?),
-            };
-            files.extend(hub.files(path, watch)?);
-            kinds.push(None);
-        } else if spec.format == FormatSpec::Auto
-            && let Some(index) = Index::of_shards(Path::new(path))?
-        {
-            let (shards, format) = index.source(Path::new(path))?;
-            files.extend(shards);
-            kinds.push(Some((format, index.made_from.tokenizer_sha256)));
-        } else {
-            files.extend(local_files(path)?);
-            kinds.push(None);
-        }
-    }
-    if kinds.windows(2).any(|pair| pair[0] != pair[1]) {
-        let reason = "one of its paths is a folder of shards and another is not, or was made otherwise; give each a source of its own";
-        return Err(Error::data(spec.paths.join(", "), reason));
-    }
-    Ok(Found { files, shards: kinds.pop().flatten() })
-}
-
-fn source_spec(spec: &SourceSpec, found: &Found, options: OpenOptions) -> source::SourceSpec {
-    let tokens = |dtype| Format::Tokens { dtype: Some(dtype), separator: None };
-    source::SourceSpec {
-        name: spec.name.clone(),
-        paths: spec.paths.clone(),
-        column: spec.column.clone(),
-        format: match spec.format {
-            FormatSpec::Auto => found.shards.as_ref().map_or(Format::Auto, |(format, _)| *format),
-            FormatSpec::Text => Format::Text,
-            FormatSpec::Jsonl => Format::Jsonl,
-            FormatSpec::Parquet => Format::Parquet,
-            FormatSpec::Arrow => Format::Arrow,
-            FormatSpec::TokensU16 => tokens(TokenType::U16),
-            FormatSpec::TokensU32 => tokens(TokenType::U32),
-        },
-        min_characters: options.min_characters,
-        on_bad: match options.on_bad {
-            OnBadSpec::Stop => OnBad::Stop,
-            OnBadSpec::Skip => OnBad::Skip,
-        },
-    }
 }
 
 impl Records for Source {
@@ -136,6 +74,8 @@ impl Records for Source {
 pub struct StreamInfo {
     pub kind: &'static str,
     pub sources: Vec<SourceInfo>,
+    /// What revisions of datasets on a hub stood for, by `hf://datasets/org/name@revision`: for a run that goes on.
+    pub commits: BTreeMap<String, String>,
     pub vocab: usize,
     pub tokenizer_file: PathBuf,
 }
@@ -152,46 +92,34 @@ pub struct SourceInfo {
     pub met: Met,
 }
 
-/// The stream that a plan asks for, for one of `world` ranks.
+/// The stream that a plan asks for, for one of `world` ranks. `commits` are those of an earlier `StreamInfo`.
 pub fn open_stream(
     plan: &Plan,
     cache_dir: &Path,
+    commits: &BTreeMap<String, String>,
     threads: usize,
     rank: usize,
     world: usize,
     watch: &Watch,
 ) -> Result<(Stream, StreamInfo)> {
     let data = &plan.data;
-    let options = OpenOptions { min_characters: data.min_characters, on_bad: data.on_bad_record, cache_dir };
     let weights: f64 = data.sources.iter().map(|source| source.weight).sum();
-    let (mut sources, mut infos, mut tokenizers, mut hub) = (Vec::new(), Vec::new(), Vec::new(), None);
+    let mut finder = Finder::new(cache_dir, commits.clone());
+    let (mut sources, mut infos, mut tokenizers) = (Vec::new(), Vec::new(), Vec::new());
     for (i, spec) in data.sources.iter().enumerate() {
         let done = |i: usize| 0.1 * i as f64 / data.sources.len() as f64;
-        let found = find(spec, cache_dir, &mut hub, &watch.part(done(i), done(i + 1)))?;
-        let spec_of = source_spec(spec, &found, options);
+        let found = finder.find(spec, &watch.part(done(i), done(i + 1)))?;
+        let reading = found.reading(spec, data.min_characters, data.on_bad_record);
         let Found { files, shards } = found;
         let bytes = files.iter().map(|file| file.len()).sum();
         let share = spec.weight / weights;
         infos.push(SourceInfo { name: spec.name.clone(), share, files: files.len(), bytes, met: Met::default() });
         tokenizers.extend(shards.map(|(_, tokenizer)| (spec, tokenizer)));
-        let open: Open = Arc::new(move || Ok(Box::new(Source::open(files.clone(), spec_of.clone())?)));
+        let open: Open = Arc::new(move || Ok(Box::new(Source::open(files.clone(), reading.clone())?)));
         sources.push(MixtureSource { name: spec.name.clone(), weight: spec.weight, open });
     }
-    let mixture = MixtureSpec {
-        sources,
-        seed: plan.seed.into(),
-        shuffle_buffer: data.shuffle_buffer,
-        at_end: match data.at_end {
-            AtEndSpec::Stop => AtEnd::Stop,
-            AtEndSpec::Repeat => AtEnd::Repeat,
-            AtEndSpec::Drop => AtEnd::Drop,
-        },
-        held_out: match data.held_out {
-            HeldOutSpec::Documents { every, index } => HeldOut::Documents { every, index },
-            HeldOutSpec::Tail { fraction } => HeldOut::Tail { fraction },
-            HeldOutSpec::SkipTokens { tokens } => HeldOut::SkipTokens { tokens },
-        },
-    };
+    let mixture =
+        MixtureSpec { sources, seed: plan.seed.into(), shuffle_buffer: data.shuffle_buffer, at_end: data.at_end, held_out: data.held_out };
     let tokenizer = match &data.tokenizer {
         &TokenizerSpec::TrainBpe { vocab } => trained(&mixture, vocab, &data.separator, cache_dir, &watch.part(0.1, 1.0))?,
         other => Tokenizer::of(other, &data.separator)?,
@@ -203,21 +131,18 @@ pub fn open_stream(
         return Err(Error::plan("data.tokenizer", reason));
     }
     let tokenizer_file = stored(&tokenizer, cache_dir)?;
-    let info = StreamInfo { kind: "stream", sources: infos, vocab: tokenizer.vocab(), tokenizer_file };
+    let info = StreamInfo { kind: "stream", sources: infos, commits: finder.commits(), vocab: tokenizer.vocab(), tokenizer_file };
     let settings = StreamSettings {
         mixture,
         tokenizer: Arc::new(tokenizer),
-        separator: match data.separator_placement {
-            PlacementSpec::Before => SeparatorPlacement::Before,
-            PlacementSpec::After => SeparatorPlacement::After,
-            PlacementSpec::None => SeparatorPlacement::None,
-        },
+        separator: data.separator_placement,
         seq_len: plan.train.seq_len,
         model_vocab: plan.model.vocab,
         batch: plan.train.batch,
         rank,
         world,
         threads,
+        stop: finder.stop(),
     };
     Ok((Stream::new(settings)?, info))
 }
@@ -226,7 +151,7 @@ impl Tokenizer {
     /// The tokenizer that a plan names, where it need not be trained.
     pub fn of(spec: &TokenizerSpec, separator: &str) -> Result<Self> {
         match spec {
-            TokenizerSpec::File { path } => Tokenizer::load(Path::new(path), separator),
+            TokenizerSpec::File { path } => Tokenizer::load(path, separator),
             TokenizerSpec::Cl100k => Builtin::Cl100kBase.tokenizer(separator),
             TokenizerSpec::Bytes => Builtin::Bytes.tokenizer(separator),
             TokenizerSpec::TrainBpe { .. } => {

@@ -1,19 +1,7 @@
 //! Documents become windows: each with its separator, one after the other, cut every S+1 tokens. What is left of a
 //! document after a cut begins the next window.
 
-use serde::{Deserialize, Serialize};
-
-/// Where the separator stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum SeparatorPlacement {
-    /// Before each document.
-    Before,
-    /// After each document.
-    After,
-    /// Documents follow each other directly.
-    None,
-}
+use super::SeparatorPlacement;
 
 /// A window that is cut, not handed out.
 pub struct Packer {

@@ -3,9 +3,9 @@
 //! It decides nothing: what it hands over, and the state that goes with each window, depend on where it started only.
 
 use super::mixture::{Drawn, Mixture, MixtureState};
-use super::packing::{Packer, SeparatorPlacement};
+use super::packing::Packer;
 use super::source::Record;
-use super::{AtEnd, Tokenizer};
+use super::{AtEnd, SeparatorPlacement, Tokenizer};
 use crate::error::{Error, Result};
 use rayon::prelude::*;
 use std::sync::Arc;
@@ -119,9 +119,9 @@ pub(super) struct Producer {
 
 impl Producer {
     /// Starts at `from`; the mixture goes to the thread and comes back from `join`.
-    pub fn start(cutting: Arc<Cutting>, mixture: Mixture, from: Mark) -> Result<Self> {
+    /// `stop` is set while the thread is being ended.
+    pub fn start(cutting: Arc<Cutting>, mixture: Mixture, from: Mark, stop: Arc<AtomicBool>) -> Result<Self> {
         let (sender, windows) = sync_channel((READY_TOKENS / cutting.size).max(64));
-        let stop = Arc::new(AtomicBool::new(false));
         let seen = stop.clone();
         let thread =
             std::thread::Builder::new().name("bowline-data".into()).spawn(move || produce(&cutting, mixture, from, &sender, &seen));
@@ -143,7 +143,9 @@ impl Producer {
         self.stop.store(true, Ordering::Relaxed);
         // A thread that waits for a place in the queue wakes when the queue is gone.
         self.windows = None;
-        self.thread.take()?.join().ok()
+        let mixture = self.thread.take().and_then(|thread| thread.join().ok());
+        self.stop.store(false, Ordering::Relaxed);
+        mixture
     }
 }
 

@@ -12,7 +12,7 @@ use super::jobs::RecordCounts;
 use super::source::{Cursor, Format, ReadAt, TokenType, local_files};
 use crate::error::{Error, Result};
 use crate::files::{FileRecord, write_file};
-use crate::plan::PlacementSpec;
+use crate::plan::SeparatorPlacement;
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::path::Path;
@@ -42,7 +42,7 @@ pub struct MadeFrom {
     pub source: String,
     pub tokenizer_sha256: String,
     pub separator: u32,
-    pub separator_placement: PlacementSpec,
+    pub separator_placement: SeparatorPlacement,
     pub shard_tokens: usize,
 }
 

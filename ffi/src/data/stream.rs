@@ -6,15 +6,15 @@
 
 use super::held_out::held_out_windows;
 use super::mixture::{Mixture, MixtureSpec, MixtureState, Part};
-use super::packing::SeparatorPlacement;
 use super::producer::{Cutting, Mark, Producer, Ready};
 use super::stream_state::{StreamState, recipe, restored, saved};
-use super::{Place, Skipped, Tokenizer, Watch};
+use super::{Place, SeparatorPlacement, Skipped, Tokenizer, Watch};
 use crate::error::{Error, Result};
 use serde::Serialize;
 use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 
@@ -37,6 +37,8 @@ pub struct StreamSettings {
     pub world: usize,
     /// Threads that tokenise.
     pub threads: usize,
+    /// Set while the thread that reads ahead is being ended: a source that waits for a host then gives up.
+    pub stop: Arc<AtomicBool>,
 }
 
 /// What was met in a source since the start, over all epochs.
@@ -74,6 +76,7 @@ pub struct Stream {
     /// At rest when there is no producer.
     mixture: Option<Mixture>,
     producer: Option<Producer>,
+    stop: Arc<AtomicBool>,
     /// The held-out windows, and how many were asked for.
     held_out: Option<(Option<usize>, Vec<Vec<i32>>)>,
 }
@@ -81,7 +84,7 @@ pub struct Stream {
 impl Stream {
     /// A stream at its start. Opens every source; reads no document yet.
     pub fn new(settings: StreamSettings) -> Result<Self> {
-        let StreamSettings { mixture: spec, tokenizer, separator, seq_len, model_vocab, batch, rank, world, threads } = settings;
+        let StreamSettings { mixture: spec, tokenizer, separator, seq_len, model_vocab, batch, rank, world, threads, stop } = settings;
         tokenizer.require_vocab(model_vocab)?;
         if rank >= world || batch == 0 {
             let reason = format!("rank {rank} of {world} with {batch} windows; wanted a rank below the number of ranks and a batch");
@@ -106,6 +109,7 @@ impl Stream {
             ready: VecDeque::new(),
             mixture: Some(mixture),
             producer: None,
+            stop,
             held_out: None,
         })
     }
@@ -192,15 +196,19 @@ impl Stream {
     }
 
     fn receive(&mut self, watch: &Watch) -> Result<Ready> {
-        let producer = match self.producer.take() {
-            Some(producer) => producer,
-            None => self.start()?,
-        };
-        let producer = self.producer.insert(producer);
         let panicked = || Error::Internal("the thread that reads data ended".into());
-        let windows = producer.windows().ok_or_else(panicked)?;
         loop {
+            let producer = match self.producer.take() {
+                Some(producer) => producer,
+                None => self.start()?,
+            };
+            let windows = self.producer.insert(producer).windows().ok_or_else(panicked)?;
             match windows.recv_timeout(LOOK) {
+                // It was reading when this call, or one before, was cancelled.
+                Ok(Err(Error::Cancelled)) => {
+                    self.rest();
+                    watch.report(0.0)?;
+                }
                 Ok(ready) => return ready,
                 Err(RecvTimeoutError::Timeout) => watch.report(0.0)?,
                 Err(RecvTimeoutError::Disconnected) => return Err(panicked()),
@@ -215,7 +223,7 @@ impl Stream {
             Some(mixture) => mixture,
             None => Mixture::open(&self.spec, Part::Training)?,
         };
-        Producer::start(self.cutting.clone(), mixture, from)
+        Producer::start(self.cutting.clone(), mixture, from, self.stop.clone())
     }
 
     /// Ends the producer.

@@ -1,9 +1,8 @@
 //! What a checkpoint knows of a stream: a few numbers for each source, whatever was read.
 
 use super::mixture::{MixtureSpec, MixtureState};
-use super::packing::SeparatorPlacement;
 use super::producer::Mark;
-use super::{Place, Tokenizer};
+use super::{Place, SeparatorPlacement, Tokenizer};
 use crate::error::{Error, Result};
 use crate::files::sha256_hex;
 use serde::{Deserialize, Serialize};

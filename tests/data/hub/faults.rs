@@ -131,11 +131,13 @@ fn a_read_can_be_cancelled_while_it_waits() {
     let server = Server::start(&[("a.jsonl", noise(100))]);
     let (mut options, _) = options(&server, &folder.cache());
     let slices = Arc::new(AtomicU32::new(0));
-    let (counter, cancel) = (slices.clone(), options.cancel.clone());
+    let counter = slices.clone();
     options.sleep = Arc::new(move |time| {
         assert!(time <= Duration::from_millis(100));
-        cancel.store(counter.fetch_add(1, Ordering::Relaxed) == 20, Ordering::Relaxed);
+        counter.fetch_add(1, Ordering::Relaxed);
     });
+    let counter = slices.clone();
+    options.is_cancelled = Arc::new(move || counter.load(Ordering::Relaxed) == 21);
     let file = file(&options, &at("a.jsonl"));
     server.world().faults.push_back(Fault::Answer(429, "retry-after: 3600\r\n"));
     assert!(matches!(read(&*file, 0, 10), Err(Error::Cancelled)));

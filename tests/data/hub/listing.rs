@@ -4,11 +4,12 @@ use super::server::{COMMIT, Fault, LARGE, Server};
 use super::{at, file, files, noise, options, read_all};
 use crate::common::{Folder, message, watched};
 use bowline::data::Watch;
-use bowline::data::hub::Hub;
+use bowline::data::hub::{Hub, HubOptions};
 use bowline::error::Error;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-fn names(files: &[std::sync::Arc<dyn bowline::data::source::ReadAt>]) -> Vec<String> {
+fn names(files: &[Arc<dyn bowline::data::source::ReadAt>]) -> Vec<String> {
     files.iter().map(|file| file.name().to_string()).collect()
 }
 
@@ -116,12 +117,32 @@ fn a_hub_that_answers_nonsense_is_refused() {
 }
 
 #[test]
+fn a_known_commit_is_read_although_the_branch_has_moved() {
+    let folder = Folder::new();
+    let server = Server::start(&[("a.parquet", noise(10)), ("b.parquet", noise(10))]);
+    let (mut options, _) = options(&server, &folder.cache());
+    let hub = Hub::open(&options).unwrap();
+    let list = |hub: &Arc<Hub>, path: &str| watched(|watch| hub.files(&format!("hf://datasets/org/set{path}"), watch));
+    let first = names(&list(&hub, "/a.parquet").unwrap());
+    server.world().commit = "f".repeat(40);
+    assert!(names(&list(&hub, "/b.parquet").unwrap())[0].contains(COMMIT), "one commit for all addresses of a revision");
+    options.commits = hub.commits();
+    assert_eq!(options.commits, [("hf://datasets/org/set@main".to_string(), COMMIT.to_string())].into());
+    let asked = server.count("/revision/");
+    let again = Hub::open(&options).unwrap();
+    assert_eq!(names(&list(&again, "/a.parquet").unwrap()), first);
+    assert_eq!((again.commits(), server.count("/revision/")), (options.commits.clone(), asked));
+    let _ = list(&again, "@v1/a.parquet");
+    assert_eq!(server.count("/revision/v1"), 1, "another revision is looked up");
+}
+
+#[test]
 fn listing_can_be_cancelled() {
     let folder = Folder::new();
     let server = Server::start(&[("a.parquet", noise(10))]);
     let (options, _) = options(&server, &folder.cache());
     server.world().faults.push_back(Fault::Answer(503, ""));
-    let cancel = AtomicBool::new(false);
+    let cancel = Arc::new(AtomicBool::new(false));
     let asked = std::sync::atomic::AtomicU32::new(0);
     // The second time it is asked is while waiting after the failure.
     let progress = |_| {
@@ -132,6 +153,7 @@ fn listing_can_be_cancelled() {
     let hub = Hub::open(&options).unwrap();
     assert!(matches!(hub.files("hf://datasets/org/set", &Watch::new(&progress, &cancel)), Err(Error::Cancelled)));
     assert_eq!(server.world().seen.len(), 1);
-    options.cancel.store(true, Ordering::Relaxed);
+    let options = HubOptions { is_cancelled: Arc::new(|| true), ..options };
+    let hub = Hub::open(&options).unwrap();
     assert!(matches!(watched(|watch| hub.files("hf://datasets/org/set", watch)), Err(Error::Cancelled)));
 }

@@ -1,54 +1,29 @@
-//! One column of a parquet file read through the hub: few requests, and little more than the column's bytes.
+//! One column of parquet files on the hub, read by the source itself: its records, few requests, and little more than the
+//! column's bytes, although one request in twenty fails.
 
 use super::server::Server;
-use super::{at, file, options, read};
+use super::{at, file, files, options, read};
 use crate::common::{Folder, words};
+use crate::source_common::{column, open, rest, shared, texts_of};
+use bowline::data::local_files;
 use bowline::data::source::ReadAt;
 use bytes::Bytes;
 use parquet::basic::{Compression, ZstdLevel};
-use parquet::column::reader::ColumnReader;
 use parquet::data_type::{ByteArray, ByteArrayType};
-use parquet::errors::{ParquetError, Result};
+use parquet::file::metadata::ParquetMetaDataReader;
 use parquet::file::properties::WriterProperties;
-use parquet::file::reader::{ChunkReader, FileReader, Length, SerializedFileReader};
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::parser::parse_message_type;
-use std::io::{self, BufReader, Read};
+use std::path::Path;
 use std::sync::Arc;
 
-/// A reader of pages as a simple program writes it: headers through a small buffer, pages by themselves.
-struct Pages(Arc<dyn ReadAt>);
-
-struct From {
-    file: Arc<dyn ReadAt>,
-    at: u64,
-}
-
-impl Read for From {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = buffer.len().min((self.file.len() - self.at) as usize);
-        self.file.read_at(self.at, &mut buffer[..count]).map_err(io::Error::other)?;
-        self.at += count as u64;
-        Ok(count)
-    }
-}
-
-impl Length for Pages {
-    fn len(&self) -> u64 {
-        self.0.len()
-    }
-}
-
-impl ChunkReader for Pages {
-    type T = BufReader<From>;
-
-    fn get_read(&self, start: u64) -> Result<Self::T> {
-        Ok(BufReader::with_capacity(4096, From { file: self.0.clone(), at: start }))
-    }
-
-    fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes> {
-        Ok(read(&*self.0, start, length).map_err(|e| ParquetError::General(e.to_string()))?.into())
-    }
+/// Compressed bytes of a column in all row groups.
+fn compressed(content: &[u8], path: &str) -> u64 {
+    let metadata = ParquetMetaDataReader::new().parse_and_finish(&Bytes::copy_from_slice(content)).unwrap();
+    let chunks = metadata.row_groups().iter().flat_map(|group| group.columns());
+    let sizes: Vec<_> = chunks.filter(|chunk| chunk.column_path().string() == path).map(|chunk| chunk.compressed_size() as u64).collect();
+    assert_eq!(sizes.len(), metadata.num_row_groups(), "{path}");
+    sizes.iter().sum()
 }
 
 /// `groups` row groups of `rows` rows with three text columns of which `b` is the middle one.
@@ -78,38 +53,44 @@ fn text(group: usize, column: usize, row: usize, words_each: usize) -> String {
     words((group * 1000 + column * 100_000 + row) as u64, words_each)
 }
 
-/// Reads column `b` and compares it; gives its compressed size.
-fn read_column(reader: &impl FileReader, rows: usize, words_each: usize) -> u64 {
-    let mut compressed = 0;
-    for group in 0..reader.num_row_groups() {
-        let columns = reader.get_row_group(group).unwrap();
-        compressed += columns.metadata().column(1).compressed_size() as u64;
-        let ColumnReader::ByteArrayColumnReader(mut column) = columns.get_column_reader(1).unwrap() else { panic!("wanted text") };
-        let mut values = Vec::new();
-        while column.read_records(100, None, None, &mut values).unwrap().0 > 0 {}
-        assert_eq!(values.len(), rows);
-        for (row, value) in values.iter().enumerate() {
-            assert_eq!(value.as_utf8().unwrap(), text(group, 1, row, words_each), "{group} {row}");
-        }
-    }
-    compressed
-}
-
 #[test]
 fn a_column_costs_little_more_than_its_bytes() {
     for (groups, rows, words_each) in [(1, 1000, 400), (5, 300, 500)] {
         let folder = Folder::new();
         let content = written(groups, rows, words_each);
-        let local = SerializedFileReader::new(Bytes::from(content.clone())).unwrap();
-        let pages: usize = (0..groups).map(|group| local.get_row_group(group).unwrap().get_column_page_reader(1).unwrap().count()).sum();
         let server = Server::start(&[("a.parquet", content.clone())]);
         server.world().per_mille = 50;
         let (options, _) = options(&server, &folder.cache());
-        let reader = SerializedFileReader::new(Pages(file(&options, &at("a.parquet")))).unwrap();
-        let compressed = read_column(&reader, rows, words_each);
+        let texts = texts_of(file(&options, &at("a.parquet")), column("b")).unwrap().0;
+        let wanted: Vec<_> = (0..groups * rows).map(|row| text(row / rows, 1, row % rows, words_each)).collect();
+        assert!(texts == wanted, "{groups} groups: other texts");
+        let size = compressed(&content, "b");
         let (sent, requests) = server.traffic();
-        assert!(sent as f64 <= 1.2 * compressed as f64, "{sent} bytes for {compressed} of {} ({pages} pages)", content.len());
-        assert!(requests <= 12 + pages + pages / 5 + 2 * groups, "{requests} requests for {pages} pages in {groups} groups");
+        assert!(sent as f64 <= 1.2 * size as f64, "{sent} bytes for {size} of {}", content.len());
+        assert!(requests <= 12 + 4 * groups, "{requests} requests for {groups} groups");
         assert!(content.len() as u64 > 2 * sent, "most of the file is never fetched");
     }
+}
+
+#[test]
+fn the_nested_column_of_novels_is_that_of_the_files_on_disk() {
+    let Some(path) = shared("data/text/novels") else { return };
+    let local = local_files(&path.display().to_string()).unwrap();
+    let named: Vec<_> = local.iter().map(|file| Path::new(file.name()).file_name().unwrap().to_str().unwrap()).collect();
+    let contents: Vec<_> = local.iter().map(|file| read(&**file, 0, file.len() as usize).unwrap()).collect();
+    let folder = Folder::new();
+    let server = Server::start(&named.iter().copied().zip(contents.iter().cloned()).collect::<Vec<_>>());
+    server.world().per_mille = 50;
+    let (options, _) = options(&server, &folder.cache());
+    let nested = "rollout_results.list.element.text";
+    let all = |files: &[Arc<dyn ReadAt>], path: &str| rest(&mut open(files, column(path)).unwrap()).unwrap();
+    let list = || files(&options, &at("*.parquet")).unwrap();
+    let got = all(&list(), nested);
+    assert!(got == all(&local, nested), "other records than on disk");
+    let size: u64 = contents.iter().map(|content| compressed(content, nested)).sum();
+    let (sent, requests) = server.traffic();
+    assert!(sent as f64 <= 1.2 * size as f64, "{sent} bytes for {size}, in {requests} requests");
+    assert!(all(&list(), nested) == got);
+    assert_eq!(server.traffic().0, sent, "from the cache the second time");
+    assert!(all(&list(), ".text") == all(&local, ".text"), "other pages than on disk");
 }

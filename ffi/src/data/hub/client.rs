@@ -7,7 +7,9 @@ use crate::error::{Error, Result};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use serde::de::DeserializeOwned;
+use std::io::Read;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use ureq::http::HeaderMap;
@@ -99,13 +101,13 @@ impl Client {
     /// One page of JSON and the address of the next one. `subject` is what an error is about.
     pub fn page<T: DeserializeOwned>(&self, url: &str, subject: &str, stop: &Stop) -> Result<(T, Option<String>)> {
         self.retry(subject, stop, || {
-            let mut answer = self.send(url, None, subject)?;
+            let Answer { headers, body, .. } = self.send(url, None, subject, stop)?;
             let again = |what: &str| Failure::Again(Again { reason: format!("{} {what}", self.origin), ..Again::default() });
-            let read = answer.body.with_config().limit(MAX_PAGE_BYTES).read_to_vec();
-            let bytes = read.map_err(|e| again(&format!("broke off ({e})")))?;
+            let (bytes, failure) = content(body, MAX_PAGE_BYTES, stop)?;
+            failure.map_or(Ok(()), |e| Err(again(&format!("broke off ({e})"))))?;
             let page =
                 serde_json::from_slice(&bytes).map_err(|e| again(&format!("answered something that is not the hub's JSON ({e})")))?;
-            Ok((page, answer.header("link").and_then(next_page).and_then(|next| redirect(url, next))))
+            Ok((page, header(&headers, "link").and_then(next_page).and_then(|next| redirect(url, next))))
         })
     }
 
@@ -150,7 +152,7 @@ impl Client {
     }
 
     /// One request with its redirects. The range is `first..end` in bytes.
-    pub fn send(&self, url: &str, range: Option<(u64, u64)>, subject: &str) -> std::result::Result<Answer, Failure> {
+    pub fn send(&self, url: &str, range: Option<(u64, u64)>, subject: &str, stop: &Stop) -> std::result::Result<Answer, Failure> {
         let mut url = url.to_string();
         let mut linked_etag = None;
         for _ in 0..=MAX_REDIRECTS {
@@ -162,10 +164,10 @@ impl Client {
             if let Some(token) = self.token.as_ref().filter(|_| is_home) {
                 request = request.header("authorization", format!("Bearer {token}"));
             }
-            let response = request.call().map_err(|e| no_answer(&url, e, subject))?;
+            let response = apart(move || request.call(), stop)?.map_err(|e| no_answer(&url, e, subject))?;
             self.has_answered.fetch_or(is_home, Ordering::Relaxed);
             let status = response.status().as_u16();
-            let (parts, mut body) = response.into_parts();
+            let (parts, body) = response.into_parts();
             if is_home {
                 linked_etag = header(&parts.headers, "x-linked-etag").map(|value| etag(value).to_string()).or(linked_etag);
             }
@@ -177,11 +179,37 @@ impl Client {
                 return Err(refused(&url, status, &parts.headers, is_home, subject));
             }
             // A connection whose body was read is used again.
-            let _ = body.with_config().limit(1 << 16).read_to_vec();
+            content(body, 1 << 16, stop)?;
             let next = header(&parts.headers, "location").and_then(|location| redirect(&url, location));
             url = next.ok_or_else(|| final_error(subject, format!("{url} redirects to nowhere that may be followed")))?;
         }
         Err(final_error(subject, format!("it is redirected more than {MAX_REDIRECTS} times, at last to {url}")))
+    }
+}
+
+/// Up to `limit` bytes of a body, and what went wrong before its end.
+pub(super) fn content(body: Body, limit: u64, stop: &Stop) -> std::result::Result<(Vec<u8>, Option<std::io::Error>), Failure> {
+    let read = move || {
+        let mut bytes = Vec::new();
+        let failure = body.into_reader().take(limit).read_to_end(&mut bytes).err();
+        (bytes, failure)
+    };
+    apart(read, stop)
+}
+
+/// Does what may wait for a host on a thread of its own: who wants to stop leaves it there, where it ends by itself.
+fn apart<T: Send + 'static>(wait: impl FnOnce() -> T + Send + 'static, stop: &Stop) -> std::result::Result<T, Failure> {
+    let (sender, result) = sync_channel(1);
+    let thread = std::thread::Builder::new().name("bowline-hub".into()).spawn(move || sender.send(wait()));
+    thread.map_err(|e| Failure::Final(Error::Internal(format!("starting a thread that waits for the hub: {e}"))))?;
+    loop {
+        match result.recv_timeout(SLICE) {
+            Ok(value) => return Ok(value),
+            Err(RecvTimeoutError::Timeout) => stop().map_err(Failure::Final)?,
+            Err(RecvTimeoutError::Disconnected) => {
+                return Err(Failure::Final(Error::Internal("the thread that waits for the hub ended".into())));
+            }
+        }
     }
 }
 

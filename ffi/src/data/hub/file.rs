@@ -8,11 +8,10 @@
 
 use super::Hub;
 use super::cache::{Extents, MAX_PIECE, Piece, covering};
-use super::client::{Again, Answer, Failure};
+use super::client::{Again, Answer, Failure, content};
 use super::headers::{content_range, etag};
 use crate::data::source::ReadAt;
 use crate::error::{Error, Result};
-use std::io::Read;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -166,42 +165,31 @@ impl HubFile {
     /// One request for what is missing of `range` after `bytes`.
     fn attempt(&self, state: &mut State, range: &Range<u64>, bytes: &mut Vec<u8>) -> std::result::Result<(), Failure> {
         let first = range.start + bytes.len() as u64;
-        let mut answer = self.ask(state, (first, range.end))?;
-        let mut unwanted = self.check_range(&answer, (first, range.end))?;
-        let mut buffer = [0; 64 << 10];
-        let wanted = (range.end - range.start) as usize;
-        let mut body = answer.body.as_reader();
-        while bytes.len() < wanted {
-            self.hub.check_cancel().map_err(Failure::Final)?;
-            let broke_off = |why: &str| {
-                let reason = format!("the connection broke off at byte {} ({why})", range.start + bytes.len() as u64);
-                Failure::Again(Again { reason, ..Again::default() })
-            };
-            let count = match body.read(&mut buffer) {
-                Ok(0) => return Err(broke_off("too few bytes")),
-                Ok(count) => count as u64,
-                Err(e) => return Err(broke_off(&e.to_string())),
-            };
-            let skipped = unwanted.min(count);
-            unwanted -= skipped;
-            let new = &buffer[skipped as usize..count as usize];
-            bytes.extend_from_slice(&new[..new.len().min(wanted - bytes.len())]);
+        let answer = self.ask(state, (first, range.end))?;
+        let unwanted = self.check_range(&answer, (first, range.end))?;
+        let (new, failure) = content(answer.body, unwanted + (range.end - first), &|| self.hub.check_cancel())?;
+        bytes.extend_from_slice(new.get(unwanted as usize..).unwrap_or_default());
+        let at = range.start + bytes.len() as u64;
+        if at == range.end {
+            return Ok(());
         }
-        Ok(())
+        let why = failure.map_or_else(|| "too few bytes".into(), |e| e.to_string());
+        Err(Failure::Again(Again { reason: format!("the connection broke off at byte {at} ({why})"), ..Again::default() }))
     }
 
     /// An answer whose ETag is that of all answers before. The place of the last redirect is tried first; whatever is
     /// wrong with it (signatures in addresses run out), the endpoint is asked and decides.
     fn ask(&self, state: &mut State, range: (u64, u64)) -> std::result::Result<Answer, Failure> {
+        let stop = || self.hub.check_cancel();
         let tag = |answer: &Answer| answer.header("etag").map(|value| etag(value).to_string());
         if let Some((url, known)) = state.elsewhere.take()
-            && let Ok(answer) = self.hub.client.send(&url, Some(range), &self.name)
+            && let Ok(answer) = self.hub.client.send(&url, Some(range), &self.name, &stop)
             && tag(&answer) == known
         {
             state.elsewhere = Some((url, known));
             return Ok(answer);
         }
-        let answer = self.hub.client.send(&self.url, Some(range), &self.name)?;
+        let answer = self.hub.client.send(&self.url, Some(range), &self.name, &stop)?;
         let (known, new) = match &answer.linked_etag {
             Some(linked) => (&mut state.linked_etag, Some(linked.clone())),
             None => (&mut state.etag, tag(&answer)),

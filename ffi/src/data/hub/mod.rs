@@ -2,7 +2,8 @@
 //!
 //! `address` reads `hf://` addresses, `client` makes requests, `cache` keeps what was fetched on disk, `file` is a file as
 //! bytes at any offset. Branches and tags are turned into a commit once, when the files are listed; everything after that
-//! asks for the commit, which is also part of each file's identity.
+//! asks for the commit, which is also part of each file's identity. A run that goes on brings the commits along that it
+//! began with, so that it reads the same files although a branch has moved.
 
 mod address;
 mod cache;
@@ -24,8 +25,7 @@ use file::State;
 use headers::escape_path;
 use serde::Deserialize;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// A thousand files a page make ten million files.
 const MAX_PAGES: usize = 10_000;
@@ -35,7 +35,9 @@ pub struct Hub {
     endpoint: String,
     client: Client,
     cache: Cache,
-    cancel: Arc<AtomicBool>,
+    /// By `hf://datasets/org/name@revision`.
+    commits: Mutex<BTreeMap<String, String>>,
+    is_cancelled: Arc<dyn Fn() -> bool + Send + Sync>,
 }
 
 /// The part of the hub's answer about a revision that is used.
@@ -71,7 +73,8 @@ impl Hub {
             endpoint: options.endpoint.clone(),
             client: Client::new(options)?,
             cache: Cache::open(&options.cache_dir, options.cache_bytes)?,
-            cancel: options.cancel.clone(),
+            commits: Mutex::new(options.commits.clone()),
+            is_cancelled: options.is_cancelled.clone(),
         }))
     }
 
@@ -91,8 +94,23 @@ impl Hub {
         Ok(chosen.into_iter().filter_map(open).collect())
     }
 
-    /// The commit of the address's revision.
+    /// What each revision stood for when it was first met: the commits that its files are read at.
+    pub fn commits(&self) -> BTreeMap<String, String> {
+        self.commits.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The commit of the address's revision, which stays the same from the first time on.
     fn commit(&self, parsed: &Address, address: &str, watch: &Watch) -> Result<String> {
+        let name = format!("hf://datasets/{}@{}", parsed.dataset, parsed.revision);
+        if let Some(known) = self.commits().get(&name) {
+            return Ok(known.clone());
+        }
+        let commit = self.ask_for_commit(parsed, address, watch)?;
+        self.commits.lock().unwrap_or_else(PoisonError::into_inner).insert(name, commit.clone());
+        Ok(commit)
+    }
+
+    fn ask_for_commit(&self, parsed: &Address, address: &str, watch: &Watch) -> Result<String> {
         let revision = escape_path(&parsed.revision).replace('/', "%2F");
         let url = format!("{}/api/datasets/{}/revision/{revision}?expand=sha", self.endpoint, parsed.dataset);
         let (Revision { sha }, _) = self.client.page(&url, address, &|| self.check(watch, 0.0))?;
@@ -144,6 +162,6 @@ impl Hub {
     }
 
     fn check_cancel(&self) -> Result<()> {
-        if self.cancel.load(Ordering::Relaxed) { Err(Error::Cancelled) } else { Ok(()) }
+        if (self.is_cancelled)() { Err(Error::Cancelled) } else { Ok(()) }
     }
 }

@@ -1,9 +1,9 @@
 //! How to reach a hub.
 
 use crate::error::{Error, Result};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 const ENDPOINT: &str = "https://huggingface.co";
@@ -24,12 +24,14 @@ pub struct HubOptions {
     pub attempts: u32,
     /// For a connection, and for each wait for bytes on it.
     pub timeout: Duration,
+    /// Commits of revisions that are known already, such as those that a run began with: `Hub::commits` gave them.
+    pub commits: BTreeMap<String, String>,
     /// Of the random part of pauses.
     pub seed: u64,
     /// Waits between attempts, a tenth of a second at most each time.
     pub sleep: Arc<dyn Fn(Duration) + Send + Sync>,
-    /// Makes reads in progress and all later ones fail with `Error::Cancelled`.
-    pub cancel: Arc<AtomicBool>,
+    /// Whether to give up: asked all the time, while it holds everything fails with `Error::Cancelled`.
+    pub is_cancelled: Arc<dyn Fn() -> bool + Send + Sync>,
 }
 
 impl HubOptions {
@@ -50,10 +52,11 @@ impl HubOptions {
             cache_bytes: CACHE_BYTES,
             attempts: 8,
             timeout: Duration::from_secs(30),
+            commits: BTreeMap::new(),
             // Processes that start together shall not wait in step.
             seed: std::process::id().into(),
             sleep: Arc::new(std::thread::sleep),
-            cancel: Arc::default(),
+            is_cancelled: Arc::new(|| false),
         })
     }
 }

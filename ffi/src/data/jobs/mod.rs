@@ -9,7 +9,7 @@ mod verify;
 use super::open::{OpenOptions, open_source};
 use super::{Tokenizer, Watch};
 use crate::error::{Error, Result};
-use crate::plan::{OnBadSpec, PlacementSpec, SourceSpec, TokenizerSpec};
+use crate::plan::{OnBad, SeparatorPlacement, SourceSpec, TokenizerSpec};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -22,7 +22,7 @@ pub use verify::{VerifyReport, verify};
 pub struct Sources {
     pub sources: Vec<SourceSpec>,
     pub min_characters: usize,
-    pub on_bad_record: OnBadSpec,
+    pub on_bad_record: OnBad,
     pub cache_dir: PathBuf,
 }
 
@@ -43,7 +43,7 @@ pub enum JobRequest {
         from: Sources,
         tokenizer: TokenizerSpec,
         separator: String,
-        separator_placement: PlacementSpec,
+        separator_placement: SeparatorPlacement,
         out: PathBuf,
         shard_tokens: usize,
         is_resuming: bool,

@@ -8,7 +8,7 @@ use crate::data::source::{Cursor, Record};
 use crate::data::{TokenIds, Tokenizer, Watch};
 use crate::error::{Error, Result};
 use crate::files::{sha256_hex, write_file};
-use crate::plan::PlacementSpec;
+use crate::plan::SeparatorPlacement;
 use serde::Serialize;
 use std::fs;
 use std::path::Path;
@@ -19,7 +19,7 @@ const TOKENIZER_FILE: &str = "tokenizer.json";
 
 /// How shards are written.
 pub struct TokenizeOptions<'a> {
-    pub placement: PlacementSpec,
+    pub placement: SeparatorPlacement,
     pub out: &'a Path,
     /// A shard ends with the document that reaches so many tokens.
     pub shard_tokens: usize,
@@ -136,7 +136,7 @@ fn begin(records: &dyn Records, tokenizer: &Tokenizer, options: &TokenizeOptions
 }
 
 /// The next documents, encoded in parallel; none at the end.
-fn next_batch(records: &mut dyn Records, tokenizer: &Tokenizer, placement: PlacementSpec, watch: &Watch) -> Result<Vec<Encoded>> {
+fn next_batch(records: &mut dyn Records, tokenizer: &Tokenizer, placement: SeparatorPlacement, watch: &Watch) -> Result<Vec<Encoded>> {
     let (mut places, mut texts, mut bytes) = (Vec::new(), Vec::new(), 0);
     while bytes < BATCH_BYTES {
         match records.next()? {
@@ -155,12 +155,12 @@ fn next_batch(records: &mut dyn Records, tokenizer: &Tokenizer, placement: Place
     let encoded = tokenizer.encode_all(&texts, &watch.part(records.progress(), records.progress()))?;
     let separator = tokenizer.separator();
     let with_separator = |mut ids: Vec<u32>| match placement {
-        PlacementSpec::Before => [&[separator], ids.as_slice()].concat(),
-        PlacementSpec::After => {
+        SeparatorPlacement::Before => [&[separator], ids.as_slice()].concat(),
+        SeparatorPlacement::After => {
             ids.push(separator);
             ids
         }
-        PlacementSpec::None => ids,
+        SeparatorPlacement::None => ids,
     };
     Ok(places.into_iter().zip(encoded).map(|((cursor, skipped), ids)| Encoded { cursor, skipped, ids: with_separator(ids) }).collect())
 }

@@ -8,6 +8,10 @@ use arrow_array::{Array, OffsetSizeTrait};
 pub(super) fn collect(array: &dyn Array, row: usize, path: Option<&str>, slots: &mut Vec<Option<String>>) {
     if array.is_null(row) {
         slots.push(None);
+    } else if let Some(dictionary) = array.as_any_dictionary_opt() {
+        // Of this row alone: the keys of all rows would be copied for each.
+        let key = array.slice(row, 1).as_any_dictionary().normalized_keys()[0];
+        collect(dictionary.values(), key, path, slots);
     } else if let Some(path) = path {
         if let Some(fields) = array.as_struct_opt() {
             for (name, column) in fields.column_names().iter().zip(fields.columns()) {
@@ -44,6 +48,8 @@ fn string(array: &dyn Array, row: usize) -> Option<&str> {
 pub(super) fn leaves(array: &dyn Array, path: &str, found: &mut Vec<String>) {
     if array.as_string_opt::<i32>().is_some() || array.as_string_opt::<i64>().is_some() || array.as_string_view_opt().is_some() {
         found.push(path.to_string());
+    } else if let Some(dictionary) = array.as_any_dictionary_opt() {
+        leaves(dictionary.values(), path, found);
     } else if let Some(fields) = array.as_struct_opt() {
         fields.column_names().iter().zip(fields.columns()).for_each(|(name, column)| leaves(column, &format!("{path}.{name}"), found));
     } else if let Some(list) = array.as_list_opt::<i32>() {

@@ -3,7 +3,7 @@
 use super::ReadAt;
 use super::compress::Compression;
 use crate::error::{Error, Result};
-use crate::plan::PlacementSpec;
+use crate::plan::SeparatorPlacement;
 use serde::{Deserialize, Serialize};
 
 /// How the files of a source are to be read.
@@ -33,7 +33,7 @@ pub enum Format {
     Shards {
         dtype: TokenType,
         separator: u32,
-        placement: PlacementSpec,
+        placement: SeparatorPlacement,
     },
 }
 

@@ -27,6 +27,7 @@ pub use local::local_files;
 pub use reader::Source;
 
 use crate::error::Result;
+use crate::plan::OnBad;
 use serde::{Deserialize, Serialize};
 
 /// Bytes of a file, wherever it is, read at any offset and by several threads.
@@ -66,17 +67,6 @@ pub struct Cursor {
     pub block: u64,
     /// Number of the record in its row: rows with lists have several.
     pub element: u64,
-}
-
-/// What to do about a record that cannot be read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum OnBad {
-    /// The error is returned; the source stands before the record.
-    #[default]
-    Stop,
-    /// The record is counted and left out.
-    Skip,
 }
 
 /// What a source is: the plan's object of the same name.

@@ -6,7 +6,7 @@ use super::token_layout::decode;
 use super::tokens::PIECE;
 use super::{Cursor, ReadAt, Record, TokenType};
 use crate::error::Error;
-use crate::plan::PlacementSpec;
+use crate::plan::SeparatorPlacement;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use std::sync::Arc;
 pub(super) struct Layout {
     pub dtype: TokenType,
     pub separator: u32,
-    pub placement: PlacementSpec,
+    pub placement: SeparatorPlacement,
 }
 
 /// The documents of one shard.
@@ -70,9 +70,9 @@ impl Reader for Documents {
         let Layout { separator, placement, .. } = self.layout;
         let ids = self.ids(start..end)?;
         let document = match placement {
-            PlacementSpec::Before => ids.strip_prefix(&[separator]),
-            PlacementSpec::After => ids.strip_suffix(&[separator]),
-            PlacementSpec::None => Some(ids),
+            SeparatorPlacement::Before => ids.strip_prefix(&[separator]),
+            SeparatorPlacement::After => ids.strip_suffix(&[separator]),
+            SeparatorPlacement::None => Some(ids),
         };
         let record = document.map(|ids| Record::Tokens(ids.to_vec()));
         self.row += 1;
