@@ -95,7 +95,9 @@ impl<B: Backend> Generation<B> {
                 break;
             }
             let logits = self.decoder.push(&writer.backend, &writer.model, &self.pending)?;
-            let id = choose(&logits, &self.request, &mut self.rng)? as u32;
+            // A vocabulary may be padded: ids beyond the tokenizer's have no text.
+            let known = logits.len().min(writer.tokenizer.vocab());
+            let id = choose(&logits[..known], &self.request, &mut self.rng)? as u32;
             self.pending.clear();
             if id != writer.tokenizer.separator() {
                 self.pending.push(id as i32);

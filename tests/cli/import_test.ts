@@ -40,7 +40,7 @@ Deno.test("bowline import makes a run folder that plan and generate use", async 
   const { code, stdout, stderr } = await workspace.run("import", "My Model", "--out", "run");
   assert.equal(code, 0, stderr);
   assert.equal(stderr, "");
-  assert.match(stdout, /^run: olmoe, 15\.\dK parameters of 43 tensors in F32, at step 0\n$/);
+  assert.match(stdout, /^run: olmoe, 15\.\dK parameters of 45 tensors in F32, at step 0\n$/);
   assert.deepEqual(
     [...Deno.readDirSync(workspace.at("run"))].map((entry) => entry.name).sort(),
     ["checkpoints", "environment.json", "manifest.json", "plan.json", "tokenizer.json"],
@@ -67,7 +67,7 @@ Deno.test("bowline import makes a run folder that plan and generate use", async 
   await t.step("--json prints what was read", async () => {
     const { stdout } = await workspace.run("import", "My Model", "--out", "again", "--json");
     const { family, hasTokenizer, form, dtypes, tensors } = JSON.parse(stdout);
-    assert.deepEqual([family, hasTokenizer, form, dtypes, tensors], ["olmoe", true, "per-expert", ["F32"], 43]);
+    assert.deepEqual([family, hasTokenizer, form, dtypes, tensors], ["olmoe", true, "per-expert", ["F32"], 45]);
     assert.deepEqual(await model(workspace, "again"), await model(workspace, "run"));
   });
 });
