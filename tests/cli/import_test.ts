@@ -10,6 +10,8 @@ import {
   writeShards,
   writeTensors,
 } from "./foreign.ts";
+import { tokenOf } from "../../cli/interop/read.ts";
+import { ManifestError } from "../../experiments/mod.ts";
 import { assertMistake } from "./mistakes.ts";
 import { stepFolder, Workspace } from "./program.ts";
 
@@ -247,4 +249,22 @@ Deno.test("bowline generate says that a run imported without a tokenizer has non
   await assertMistake(workspace, ["generate", "run", "--prompt", "ba"], /it has no tokenizer: .*imported without one/);
   const loaded = await readTensors(workspace.at("run", "checkpoints", stepFolder(0), "model.safetensors"));
   assert.equal(loaded.size, 25, "it is a checkpoint all the same");
+});
+
+Deno.test("tokenOf() finds a token wherever a tokenizer.json has it, and refuses any other JSON", () => {
+  const added_tokens = [{ id: 7, content: "<end>" }];
+  assert.equal(tokenOf({ added_tokens, model: { vocab: { a: 0 } } }, 7), "<end>");
+  assert.equal(tokenOf({ added_tokens: [], model: { vocab: { a: 0, b: 7 } } }, 7), "b");
+  assert.equal(tokenOf({ model: { vocab: [["<unk>", 0], ["</s>", -1.5]] } }, 1), "</s>");
+  const junk: unknown[] = [
+    ...[null, 3, "text", true, [], {}, { model: 3 }, { model: { vocab: "text" } }, { model: { vocab: null } }],
+    ...[{ added_tokens: "text" }, { added_tokens: [null, 5, { id: 7 }, { id: 7, content: 7 }] }],
+    ...[{ model: { vocab: [null, [], 5, [7], [""]] } }, { model: { vocab: { "": 7 } } }],
+  ];
+  for (const json of junk) {
+    for (const id of [null, 0, 3, 4, 7]) {
+      const isRefused = (error: unknown) => error instanceof ManifestError && /^Cannot [^\n]+$/.test(error.message);
+      assert.throws(() => tokenOf(json, id), isRefused, `${id} of ${JSON.stringify(json)}`);
+    }
+  }
 });
