@@ -2,7 +2,7 @@
 import { probe } from "../../ffi/ts/library.ts";
 import type { BenchCase } from "./cases.ts";
 import { runApart } from "./child.ts";
-import { timeBatches, timeOps } from "./native.ts";
+import { timeBatches, timeOps, timeStream } from "./native.ts";
 import type { BenchReport, CaseReport, OpReport, Probe } from "./report.ts";
 
 /** How to measure. */
@@ -64,7 +64,8 @@ async function measure(one: Exclude<BenchCase, { kind: "ops" }>, seconds: number
   const folder = await Deno.makeTempDir({ prefix: "bowline-bench-" });
   try {
     const task = { case: one, folder, seconds };
-    if (one.kind === "generate") await runApart({ ...task, part: "prepare" });
+    if (one.kind === "stream" || one.kind === "generate") await runApart({ ...task, part: "prepare" });
+    if (one.kind === "stream") return await timeStream(one, folder, seconds);
     const rows = await runApart({ ...task, part: "measure" });
     return one.kind === "loader" ? [...rows, ...await timeBatches(one, folder, seconds)] : rows;
   } finally {

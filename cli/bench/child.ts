@@ -59,6 +59,9 @@ async function perform({ part, case: task, folder, seconds }: Task): Promise<Cas
       return await (await import("./steps.ts")).timeSteps(task, seconds);
     case "loader":
       return await (await import("./loader.ts")).timeText(task, folder, seconds);
+    case "stream":
+      await (await import("./stream.ts")).prepareStream(task, folder);
+      return [];
     case "generate": {
       const { saveModel, timeGenerate } = await import("./generate.ts");
       if (part === "measure") return await timeGenerate(task, folder, seconds);

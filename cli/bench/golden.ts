@@ -7,14 +7,14 @@
  */
 const TOLERANCE = 2e-5;
 
-/** A loss that is not what was recorded. */
+/** A loss or a checksum that is not what was recorded. */
 export class GoldenError extends Error {
   /** Process exit code: the run failed. */
   readonly exitCode = 1;
 
   /** Makes an error that names the case. */
-  constructor(name: string, what: string, is: number, wanted: number) {
-    super(`Cannot report ${name}: ${what} is ${is}, wanted ${wanted} within ${TOLERANCE} of it`);
+  constructor(name: string, what: string, is: number | string, wanted: string) {
+    super(`Cannot report ${name}: ${what} is ${is}, wanted ${wanted}`);
     this.name = "GoldenError";
   }
 }
@@ -25,5 +25,15 @@ export class GoldenError extends Error {
  * @throws {GoldenError} that names the case and both losses.
  */
 export function checkGolden(name: string, what: string, is: number, wanted: number): void {
-  if (!(Math.abs(is - wanted) <= TOLERANCE * Math.abs(wanted))) throw new GoldenError(name, what, is, wanted);
+  if (Math.abs(is - wanted) <= TOLERANCE * Math.abs(wanted)) return;
+  throw new GoldenError(name, what, is, `${wanted} within ${TOLERANCE} of it`);
+}
+
+/**
+ * Refuses another checksum than the recorded one.
+ *
+ * @throws {GoldenError} that names the case and both.
+ */
+export function checkSame(name: string, what: string, is: string, wanted: string): void {
+  if (is !== wanted) throw new GoldenError(name, what, is, wanted);
 }

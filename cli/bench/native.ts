@@ -2,15 +2,23 @@
 import { join } from "@std/path";
 import { TextLineStream } from "@std/streams";
 import { corpusFiles } from "../corpus.ts";
-import type { LoaderCase } from "./cases.ts";
-import { checkGolden } from "./golden.ts";
+import type { LoaderCase, StreamCase } from "./cases.ts";
+import { checkGolden, checkSame } from "./golden.ts";
 import { type CaseReport, type OpReport, row } from "./report.ts";
+import { streamPlan } from "./stream.ts";
 
 /** What the batches' benchmark found. */
 interface BatchesLine {
   readonly "tokens_per_s": number;
   readonly "resume_ms": number;
   readonly "bigram_loss": number;
+}
+
+/** What the stream's benchmark found. */
+interface StreamLine {
+  readonly "tokens_per_s": number;
+  readonly "resume_ms": number;
+  readonly checksum: string;
 }
 
 /** Times every operation at the sizes of nano and of olmoe-tiny; shares are left to who knows the probe. */
@@ -47,6 +55,26 @@ export async function timeBatches(
   checkGolden(name, "the bigram loss", line.bigram_loss, goldenLoss);
   return [
     row(`${name}-batches`, { "tokens_per_s": line.tokens_per_s }),
+    row(`${name}-resume`, { "step_ms": line.resume_ms }),
+  ];
+}
+
+/**
+ * Times a stream of what `prepareStream` left in `folder`, and the slowest of some starts along it.
+ *
+ * @throws {GoldenError} if its first micro-batches are not the recorded ones.
+ */
+export async function timeStream(
+  { name, from, goldenChecksum }: StreamCase,
+  folder: string,
+  seconds: number,
+): Promise<CaseReport[]> {
+  const request = { plan: JSON.stringify(streamPlan(from, folder)), "cache_dir": join(folder, "cache"), seconds };
+  const [line] = await run<StreamLine>("stream", JSON.stringify(request));
+  if (!line) throw new Error(`Cannot report ${name}: the native benchmark printed nothing, wanted a line of JSON`);
+  checkSame(name, "the checksum of its first micro-batches", line.checksum, goldenChecksum);
+  return [
+    row(name, { "tokens_per_s": line.tokens_per_s }),
     row(`${name}-resume`, { "step_ms": line.resume_ms }),
   ];
 }

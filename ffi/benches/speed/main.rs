@@ -1,10 +1,12 @@
 //! Speed of what the C border does not reach alone: `speed ops` times every operation at the sizes of two models, and
-//! `speed batches REQUEST` the way of prepared tokens to batches. Prints JSON lines for `deno task bench`.
+//! `speed batches REQUEST` the way of prepared tokens to batches, `speed stream REQUEST` a stream of a mixture. Prints JSON
+//! lines for `deno task bench`.
 
 mod batches;
 mod moe;
 mod ops;
 mod sizes;
+mod streams;
 mod timing;
 
 use std::process::ExitCode;
@@ -15,7 +17,8 @@ fn main() -> ExitCode {
     let done = match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["ops"] => sizes::MODELS.iter().try_for_each(ops::run),
         ["batches", request] => batches::run(request),
-        _ => Err("Cannot tell what to time: wanted \"ops\" or \"batches REQUEST\"".into()),
+        ["stream", request] => streams::run(request),
+        _ => Err("Cannot tell what to time: wanted \"ops\", \"batches REQUEST\" or \"stream REQUEST\"".into()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

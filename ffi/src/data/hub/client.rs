@@ -2,14 +2,13 @@
 //! is for, and refused with what the user can do about it.
 
 use super::HubOptions;
+use super::apart::{apart, content};
 use super::headers::{etag, next_page, origin, redirect, wait_time};
 use crate::error::{Error, Result};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use serde::de::DeserializeOwned;
-use std::io::Read;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use ureq::http::HeaderMap;
@@ -25,7 +24,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(32);
 /// The hub counts requests in windows of five minutes.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(300);
-const SLICE: Duration = Duration::from_millis(100);
+/// How often a wait asks whether to go on.
+pub(super) const SLICE: Duration = Duration::from_millis(100);
 /// A page of a listing has 1000 files of less than 1 KiB.
 const MAX_PAGE_BYTES: u64 = 64 << 20;
 
@@ -184,32 +184,6 @@ impl Client {
             url = next.ok_or_else(|| final_error(subject, format!("{url} redirects to nowhere that may be followed")))?;
         }
         Err(final_error(subject, format!("it is redirected more than {MAX_REDIRECTS} times, at last to {url}")))
-    }
-}
-
-/// Up to `limit` bytes of a body, and what went wrong before its end.
-pub(super) fn content(body: Body, limit: u64, stop: &Stop) -> std::result::Result<(Vec<u8>, Option<std::io::Error>), Failure> {
-    let read = move || {
-        let mut bytes = Vec::new();
-        let failure = body.into_reader().take(limit).read_to_end(&mut bytes).err();
-        (bytes, failure)
-    };
-    apart(read, stop)
-}
-
-/// Does what may wait for a host on a thread of its own: who wants to stop leaves it there, where it ends by itself.
-fn apart<T: Send + 'static>(wait: impl FnOnce() -> T + Send + 'static, stop: &Stop) -> std::result::Result<T, Failure> {
-    let (sender, result) = sync_channel(1);
-    let thread = std::thread::Builder::new().name("bowline-hub".into()).spawn(move || sender.send(wait()));
-    thread.map_err(|e| Failure::Final(Error::Internal(format!("starting a thread that waits for the hub: {e}"))))?;
-    loop {
-        match result.recv_timeout(SLICE) {
-            Ok(value) => return Ok(value),
-            Err(RecvTimeoutError::Timeout) => stop().map_err(Failure::Final)?,
-            Err(RecvTimeoutError::Disconnected) => {
-                return Err(Failure::Final(Error::Internal("the thread that waits for the hub ended".into())));
-            }
-        }
     }
 }
 

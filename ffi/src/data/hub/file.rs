@@ -7,8 +7,9 @@
 //! few requests out of many small reads. A file read from end to end is the same case.
 
 use super::Hub;
+use super::apart::content;
 use super::cache::{Extents, MAX_PIECE, Piece, covering};
-use super::client::{Again, Answer, Failure, content};
+use super::client::{Again, Answer, Failure};
 use super::headers::{content_range, etag};
 use crate::data::source::ReadAt;
 use crate::error::{Error, Result};

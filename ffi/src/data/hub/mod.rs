@@ -1,11 +1,12 @@
 //! Datasets on the Hugging Face hub, or whatever answers like it, read in place over HTTP ranges.
 //!
-//! `address` reads `hf://` addresses, `client` makes requests, `cache` keeps what was fetched on disk, `file` is a file as
-//! bytes at any offset. Branches and tags are turned into a commit once, when the files are listed; everything after that
-//! asks for the commit, which is also part of each file's identity. A run that goes on brings the commits along that it
-//! began with, so that it reads the same files although a branch has moved.
+//! `address` reads `hf://` addresses, `client` makes requests, `apart` waits for them, `cache` keeps what was fetched on
+//! disk, `file` is a file as bytes at any offset. Branches and tags are turned into a commit once, when the files are
+//! listed; everything after that asks for the commit, which is also part of each file's identity. A run that goes on brings
+//! the commits along that it began with, so that it reads the same files although a branch has moved.
 
 mod address;
+mod apart;
 mod cache;
 mod client;
 mod file;
