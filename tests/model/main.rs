@@ -8,6 +8,7 @@ mod gradient;
 mod init;
 mod metrics;
 mod plan;
+mod score;
 mod stream;
 mod tied;
 mod training;

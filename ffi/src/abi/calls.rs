@@ -8,7 +8,7 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::handles::{self, Entry, JobCall, Object, lock};
+use super::handles::{self, Entry, JobCall, Object, Work, lock};
 use super::stats::Stats;
 use crate::cpu::{self, Cpu};
 use crate::data::jobs::JobRequest;
@@ -16,10 +16,11 @@ use crate::data::{Builtin, HeldOut, Settings, TokenizerSource, Watch, open_strea
 use crate::error::{Error, Result};
 use crate::generate::{GenerateRequest, Generation};
 use crate::plan::{HeldOutSpec, OrderSpec, Plan, TokenizerSpec};
+use crate::score::{ScoreRequest, score};
 use crate::train::{EvalReport, StepReport, Trainer, open_model};
 
 /// Version of the C functions; `ffi/ts/library.ts` wants the same.
-pub const ABI_VERSION: u32 = 2;
+pub const ABI_VERSION: u32 = 3;
 
 fn trainer(entry: &Entry, id: u32) -> Result<MutexGuard<'_, Trainer<Cpu>>> {
     match &entry.object {
@@ -228,14 +229,32 @@ pub fn generator_next(id: u32, max_tokens: u32) -> Result<String> {
 
 pub fn job_new(request: &str) -> Result<u32> {
     let request: JobRequest = parse("job", request)?;
-    handles::insert(Object::Job(Box::new(JobCall { request, report: None }.into())))
+    job(Work::Data(request))
+}
+
+pub fn score_new(id: u32, request: &str) -> Result<u32> {
+    let request: ScoreRequest = parse("scoring request", request)?;
+    let entry = handles::get(id)?;
+    let Object::Model(writer) = &entry.object else { return Err(Error::Handle(id)) };
+    job(Work::Score(writer.clone(), request))
+}
+
+fn job(work: Work) -> Result<u32> {
+    handles::insert(Object::Job(Box::new(JobCall { work, report: None }.into())))
 }
 
 pub fn job_run(id: u32, stats: &Stats<'_>) -> Result<()> {
     let entry = handles::get(id)?;
     let Object::Job(call) = &entry.object else { return Err(Error::Handle(id)) };
     let mut call = lock(call)?;
-    let report = watched(&entry, stats, |watch| call.request.run(watch))?;
+    let report = watched(&entry, stats, |watch| match &call.work {
+        Work::Data(request) => request.run(watch),
+        Work::Score(writer, request) => {
+            let lanes = (0..writer.backend.threads()).map(|_| Cpu::new(1)).collect::<Result<Vec<_>>>()?;
+            let report = score(writer, &lanes, request, watch)?;
+            serde_json::to_string(&report).map_err(|e| Error::Internal(e.to_string()))
+        }
+    })?;
     call.report = Some(report);
     Ok(())
 }

@@ -8,6 +8,7 @@ use crate::cpu::Cpu;
 use crate::data::jobs::JobRequest;
 use crate::error::{Error, Result};
 use crate::generate::{Generation, Writer};
+use crate::score::ScoreRequest;
 use crate::train::Trainer;
 
 /// What a handle stands for.
@@ -18,9 +19,15 @@ pub enum Object {
     Job(Box<Mutex<JobCall>>),
 }
 
-/// Work on data and, when it is done, its report.
+/// What a job does.
+pub enum Work {
+    Data(JobRequest),
+    Score(Arc<Writer<Cpu>>, ScoreRequest),
+}
+
+/// Work and, when it is done, its report.
 pub struct JobCall {
-    pub request: JobRequest,
+    pub work: Work,
     pub report: Option<String>,
 }
 

@@ -43,7 +43,7 @@ pub fn open_source(spec: &SourceSpec, options: OpenOptions, watch: &Watch) -> Re
 
 /// The files that paths, globs and addresses mean, in the order given. `hub` is opened when it is first needed: all sources
 /// of a mixture share one, with its connections and the bound on its cache.
-fn files_of(paths: &[String], cache_dir: &Path, hub: &mut Option<Arc<Hub>>, watch: &Watch) -> Result<Vec<Arc<dyn ReadAt>>> {
+pub(super) fn files_of(paths: &[String], cache_dir: &Path, hub: &mut Option<Arc<Hub>>, watch: &Watch) -> Result<Vec<Arc<dyn ReadAt>>> {
     let mut files = Vec::new();
     for path in paths {
         if !path.starts_with("hf://") {

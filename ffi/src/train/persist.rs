@@ -122,6 +122,7 @@ pub fn open_model<B: Backend>(backend: B, folder: &Path) -> Result<Writer<B>> {
     let json = checkpoint.read_tokenizer()?;
     let json = json.ok_or_else(|| Error::checkpoint(folder, "it has no tokenizer: it was trained on tokens given by a program"))?;
     let tokenizer = Tokenizer::from_json(json, &plan.data.separator, "the checkpoint's tokenizer")?;
+    tokenizer.require_vocab(plan.model.vocab)?;
     let mut model = Model::zeroed(&backend, Layout::new(&plan)?)?;
     read_weights(&backend, &mut model, &checkpoint)?;
     Ok(Writer { backend, model, tokenizer, max_seq_len: plan.model.max_seq_len })

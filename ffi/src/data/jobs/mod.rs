@@ -1,18 +1,20 @@
 //! Work on data that belongs to no model: looking at sources, tokenising them into shards, training a tokenizer, checking
-//! shards. A request is JSON and so is its report; `ffi/ts/job.ts` has the types of both.
+//! shards, reading whole rows. A request is JSON and so is its report; `ffi/ts/job.ts` has the types of both.
 
 mod inspect;
+mod rows;
 mod shards;
 mod tokenize;
 mod train_tokenizer;
 
-use super::open::{OpenOptions, open_source};
+use super::open::{OpenOptions, files_of, open_source};
 use super::{Tokenizer, Watch};
 use crate::error::{Error, Result};
 use crate::plan::{OnBadSpec, PlacementSpec, SourceSpec, TokenizerSpec};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
+pub use rows::rows;
 pub use shards::{Index, Shard, verify};
 pub use tokenize::{TokenizeOptions, TokenizeReport, tokenize};
 
@@ -59,6 +61,10 @@ pub enum JobRequest {
     Verify {
         folder: PathBuf,
     },
+    Rows {
+        paths: Vec<String>,
+        cache_dir: PathBuf,
+    },
 }
 
 /// Records of a source: those that became documents, and why others did not.
@@ -104,6 +110,10 @@ impl JobRequest {
                 report(&train_tokenizer::train(from, *vocab, separator, *max_bytes, out, watch)?)
             }
             JobRequest::Verify { folder } => report(&verify(folder, watch)?),
+            JobRequest::Rows { paths, cache_dir } => {
+                let files = files_of(paths, cache_dir, &mut None, &watch.part(0.0, 0.1))?;
+                rows(&files, &watch.part(0.1, 1.0))
+            }
         }
     }
 }
