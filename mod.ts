@@ -58,6 +58,8 @@ export {
 } from "./experiments/mod.ts";
 export { type CoreInfo, coreInfo, probe } from "./ffi/ts/library.ts";
 export { type GenerateOptions, Model, type ModelOptions } from "./ffi/ts/model.ts";
+export type { JobOptions } from "./ffi/ts/job.ts";
+export type { Bos, ScoreReport, ScoreRequest, Tokenization } from "./ffi/ts/score.ts";
 export { STAT_NAMES, type StatName, Stats, type StatValues } from "./ffi/ts/stats.ts";
 export { BowlineError, CORE_CODES, type ErrorCode } from "./ffi/ts/status.ts";
 export {

@@ -1,4 +1,7 @@
-/** Work on data that belongs to no model: looking at sources, tokenising them, training a tokenizer, checking shards. */
+/**
+ * Work on data that belongs to no model: looking at sources, tokenising them, training a tokenizer, checking shards,
+ * reading whole rows.
+ */
 import type { Plan } from "../../experiments/mod.ts";
 import { core, readJson, utf8 } from "./library.ts";
 import { Stats } from "./stats.ts";
@@ -53,6 +56,13 @@ export type JobRequest =
     readonly job: "verify";
     /** A folder of shards. */
     readonly folder: string;
+  }
+  | {
+    readonly job: "rows";
+    /** Files, folders, globs and addresses of a hub. */
+    readonly paths: readonly string[];
+    /** Folder for what is fetched. */
+    readonly cacheDir: string;
   };
 
 /** Records of a source: those that became documents, and why others did not. */
@@ -118,12 +128,19 @@ export interface VerifyReport {
   readonly faults: readonly string[];
 }
 
+/** What `rows` read: all rows of all files, in order. */
+export interface RowsReport {
+  readonly files: readonly { readonly name: string; readonly rows: number }[];
+  readonly rows: readonly unknown[];
+}
+
 /** The report of each job. */
 export interface JobReports {
   "inspect": InspectReport;
   "tokenize": TokenizeReport;
   "train-tokenizer": TrainTokenizerReport;
   "verify": VerifyReport;
+  "rows": RowsReport;
 }
 
 /** How to run a job. */
@@ -132,18 +149,25 @@ export interface JobOptions {
   readonly signal?: AbortSignal;
   /** Called now and then with how far it is, 0 to 1. */
   readonly onProgress?: (done: number) => void;
+  /** Parses the report in place of `JSON.parse`. */
+  readonly parse?: (text: string) => unknown;
 }
 
 const REFRESH_MS = 100;
 
 /** Runs a job and returns its report. */
-export async function runJob<R extends JobRequest>(
-  request: R,
-  { signal, onProgress }: JobOptions = {},
-): Promise<JobReports[R["job"]]> {
+export function runJob<R extends JobRequest>(request: R, options: JobOptions = {}): Promise<JobReports[R["job"]]> {
   const text = utf8(JSON.stringify(request));
+  return finishJob((status) => core().bowline_job_new(text, text.length, status), options);
+}
+
+/** Runs the job that `create` makes, and frees it. */
+export async function finishJob<T>(
+  create: (status: Uint8Array<ArrayBuffer>) => number,
+  { signal, onProgress, parse }: JobOptions = {},
+): Promise<T> {
   const created = new Status();
-  const job = core().bowline_job_new(text, text.length, created.bytes);
+  const job = create(created.bytes);
   created.check();
   const stats = new Stats();
   const cancel = () => void core().bowline_cancel(job);
@@ -154,7 +178,7 @@ export async function runJob<R extends JobRequest>(
     const status = new Status();
     await core().bowline_job_run(job, stats.block, status.bytes);
     status.check();
-    return readJson((out, status) => core().bowline_job_report(job, out, out.length, status));
+    return readJson((out, status) => core().bowline_job_report(job, out, out.length, status), parse);
   } finally {
     signal?.removeEventListener("abort", cancel);
     clearInterval(timer);

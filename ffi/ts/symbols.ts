@@ -5,7 +5,7 @@
  */
 
 /** The ABI this table was written for; the core must answer the same number. */
-export const ABI_VERSION = 2;
+export const ABI_VERSION = 3;
 
 /** All functions of the core. */
 export const SYMBOLS = {
@@ -149,6 +149,15 @@ export const SYMBOLS = {
     ],
     result: "u32", /* handle or 0 */
     nonblocking: true,
+  },
+  bowline_score_new: {
+    parameters: [
+      "u32", /* model */
+      "buffer", /* const uint8_t* request */
+      "u32", /* uint32_t len */
+      "buffer", /* Status* */
+    ],
+    result: "u32", /* job or 0 */
   },
   bowline_generator_new: {
     parameters: [
