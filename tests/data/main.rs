@@ -13,6 +13,7 @@ mod mixture;
 mod mixture_end;
 mod packing;
 mod pieces;
+mod rows;
 mod shuffle;
 mod sotu;
 mod source_arrow;

@@ -37,7 +37,7 @@ def score(context, continuation):
 
 def read(path):
     text = subprocess.run(["zstd", "-dc", path], check=True, capture_output=True).stdout if path.suffix == ".zst" else path.read_bytes()
-    return [json.loads(line) for line in text.decode().splitlines() if line]
+    return [json.loads(line) for line in text.decode().split("\n") if line]
 
 
 def local_rows(folder, task):

@@ -9,6 +9,7 @@ mod init;
 mod metrics;
 mod plan;
 mod score;
+mod score_encode;
 mod stream;
 mod tied;
 mod training;

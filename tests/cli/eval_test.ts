@@ -1,0 +1,133 @@
+/** `bowline eval` on a model trained here: results, samples, resumption, a user's own tasks. */
+import assert from "node:assert/strict";
+import { evalWorkspace } from "./eval_rows.ts";
+import { stepFolder } from "./program.ts";
+
+Deno.test("bowline eval", async (t) => {
+  await using workspace = await evalWorkspace();
+  const run = async (...args: string[]) => {
+    const outcome = await workspace.run("eval", "run", "--data", "rows", ...args);
+    assert.equal(outcome.code, 0, outcome.stderr);
+    return outcome;
+  };
+  const filesOf = (folder: string) => [...Deno.readDirSync(workspace.at(folder))].map(({ name }) => name).sort();
+  const results = async (...args: string[]) => JSON.parse((await run(...args, "--json")).stdout);
+
+  await t.step("prints the harness's table and writes its files", async () => {
+    const { stdout } = await run("--tasks", "arc_easy,arc_challenge", "--out", "out");
+    assert.match(stdout, /^\| +Tasks +\|Version\|Filter\|n-shot\| Metric \|/);
+    assert.match(stdout, /^\|arc_easy {5}\| {6}1\|none {2}\| {5}0\|acc {5}\|↑ {2}\|/m);
+    assert.match(stdout, /mean of acc: \d+\.\d\d %; mean of acc_norm: \d+\.\d\d %, over 2 tasks\n$/);
+    const names = filesOf("out");
+    assert.equal(names.length, 4);
+    assert.equal(names[0], "eval.json");
+    const date = /^results_(\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d\.\d+)\.json$/.exec(names[1]!)![1];
+    assert.deepEqual(names.slice(2), [`samples_arc_challenge_${date}.jsonl`, `samples_arc_easy_${date}.jsonl`]);
+    const file = JSON.parse(await Deno.readTextFile(workspace.at("out", names[1]!)));
+    assert.deepEqual(file["n-samples"], {
+      arc_easy: { original: 12, effective: 12 },
+      arc_challenge: { original: 9, effective: 9 },
+    });
+    const lines = (await Deno.readTextFile(workspace.at("out", names[3]!))).trimEnd().split("\n");
+    const samples = lines.map((line) => JSON.parse(line));
+    const mean = samples.reduce((sum, sample) => sum + sample.acc, 0) / 12;
+    assert.equal(file.results.arc_easy["acc,none"], mean);
+    for (const sample of samples) {
+      const values = sample.filtered_resps.map(([value]: [string]) => Number(value));
+      assert.ok(values.every((value: number) => value < 0 && Number.isFinite(value)));
+      assert.equal(sample.acc === 1, values.indexOf(Math.max(...values)) === Number(sample.target));
+    }
+  });
+
+  await t.step("goes on after finished tasks, and gives the same file as in one go", async () => {
+    await run("--tasks", "arc_easy", "--out", "steps");
+    const { stderr } = await run("--tasks", "arc_easy,arc_challenge", "--out", "steps");
+    assert.match(stderr, /^arc_easy: finished before$/m);
+    assert.match(stderr, /^arc_challenge: 9 rows/m);
+    const read = async (folder: string) => {
+      const name = filesOf(folder).find((name) => name.startsWith("results_"))!;
+      const { date: _date, total_evaluation_time_seconds: _seconds, ...rest } = JSON.parse(
+        await Deno.readTextFile(workspace.at(folder, name)),
+      );
+      return rest;
+    };
+    assert.deepEqual(await read("steps"), await read("out"));
+    const { stderr: again } = await run("--tasks", "arc_easy,arc_challenge", "--out", "steps");
+    assert.match(again, /arc_easy: finished before\narc_challenge: finished before\n$/);
+  });
+
+  await t.step("threads, limits and other tasks change no number", async () => {
+    const all = await results("--tasks", "arc_challenge,arc_easy", "--shots", "3", "--threads", "1");
+    const one = await results("--tasks", "arc_easy", "--shots", "3", "--threads", "3");
+    assert.deepEqual(one.results.arc_easy, all.results.arc_easy);
+    assert.equal(one.bowline.request_hashes.arc_easy, all.bowline.request_hashes.arc_easy);
+    const part = await results("--tasks", "arc_easy", "--shots", "3", "--limit", "0.3");
+    assert.deepEqual(part["n-samples"].arc_easy, { original: 12, effective: 4 });
+    const samples = async (limit: string) => {
+      await run("--tasks", "arc_easy", "--shots", "3", "--limit", limit, "--out", `limit-${limit}`);
+      const name = filesOf(`limit-${limit}`).find((name) => name.startsWith("samples_"))!;
+      return await Deno.readTextFile(workspace.at(`limit-${limit}`, name));
+    };
+    assert.ok((await samples("6")).startsWith(await samples("2")), "the first rows have the same shots and scores");
+  });
+
+  await t.step("tokenization and separator are what was asked for", async () => {
+    const of = async (...args: string[]) => {
+      const { results: found } = await results("--tasks", "arc_easy", "--limit", "4", ...args);
+      return JSON.stringify(found);
+    };
+    assert.equal(await of(), await of("--tokenization", "joint", "--bos", "auto"));
+    assert.equal(await of(), await of("--bos", "never"), "this tokenizer adds nothing by itself");
+    const samples = async (bos: string) => {
+      await run("--tasks", "arc_easy", "--limit", "2", "--bos", bos, "--out", bos);
+      return await Deno.readTextFile(workspace.at(bos, filesOf(bos).find((name) => name.startsWith("samples_"))!));
+    };
+    assert.notEqual(await samples("always"), await samples("never"));
+  });
+
+  await t.step("study stands for its settings; what is given beside it counts", async () => {
+    const { code, stderr } = await workspace.run("eval", "run", "--data", "rows", "--tasks", "study", "--json");
+    assert.equal(code, 2);
+    assert.match(stderr, /Cannot find the (train|test|validation) split of (arc_challenge|hellaswag) in rows/);
+  });
+
+  await t.step("a checkpoint folder, and the perplexity of a text", async () => {
+    const checkpoint = workspace.at("run", "checkpoints", stepFolder(20));
+    const { stdout, code } = await workspace.run("eval", checkpoint, "--tasks", workspace.text, "--json");
+    assert.equal(code, 0);
+    const { text } = JSON.parse(stdout).results;
+    const bytes = (await Deno.stat(workspace.text)).size;
+    const log = bytes * Math.log(text["byte_perplexity,none"]);
+    assert.ok(Math.abs(text["bits_per_byte,none"] - Math.log2(text["byte_perplexity,none"])) <= 1e-12);
+    assert.ok(Math.abs(Math.log(text["word_perplexity,none"]) - log / 4000) <= 1e-9, "a text of 4000 words");
+    assert.ok(text["bits_per_byte,none"] < 4, "better than chance among its letters");
+    assert.equal(text["byte_perplexity_stderr,none"], "N/A");
+  });
+
+  await t.step("a task of one's own, as JSON and as a module", async () => {
+    const rows = [{ q: "ba", a: "ke", b: "lo", right: 1 }, { q: "mi", a: "nu", b: "ra", right: 0 }];
+    await Deno.writeTextFile(
+      workspace.at("rows", "own.test.jsonl"),
+      rows.map((row) => `${JSON.stringify(row)}\n`).join(""),
+    );
+    const own = {
+      name: "own",
+      kind: "multiple-choice",
+      splits: { test: "test" },
+      choices: ["{a}", "{b}"],
+      gold: "right",
+    };
+    await workspace.write("own.json", { ...own, prompt: "Q: {q}\nA:", metrics: ["acc", "acc_bytes"] });
+    const module = `export default { ...${JSON.stringify(own)}, prompt: (row) => "Q: " + row.q + "\\nA:" };`;
+    await Deno.writeTextFile(workspace.at("own.ts"), module);
+    const json = await results("--tasks", "own.json");
+    const typed = await results("--tasks", "own.ts");
+    assert.deepEqual(Object.keys(json.results.own).slice(3), [
+      "acc,none",
+      "acc_stderr,none",
+      "acc_bytes,none",
+      "acc_bytes_stderr,none",
+    ]);
+    assert.equal(json.bowline.request_hashes.own, typed.bowline.request_hashes.own);
+  });
+});
