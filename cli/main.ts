@@ -7,6 +7,7 @@ import { fail } from "./errors.ts";
 import { evalCommand } from "./eval.ts";
 import { experimentsCommand } from "./experiments/mod.ts";
 import { generateCommand } from "./generate.ts";
+import { importCommand } from "./import.ts";
 import { planCommand } from "./plan.ts";
 import { trainCommand } from "./train.ts";
 
@@ -23,6 +24,7 @@ export async function main(args: readonly string[]): Promise<void> {
       .command("plan", planCommand())
       .command("generate", generateCommand())
       .command("eval", evalCommand())
+      .command("import", importCommand())
       .command("experiments", experimentsCommand())
       .command("data", dataCommand())
       .command("doctor", doctorCommand())

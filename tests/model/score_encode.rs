@@ -1,9 +1,9 @@
 //! From texts to scored tokens: the rules of the harness and those of the study.
 
-use bowline::data::{Builtin, Tokenizer, Watch};
-use bowline::model::Model;
-use bowline::generate::Writer;
 use bowline::cpu::Cpu;
+use bowline::data::{Builtin, Tokenizer, Watch};
+use bowline::generate::Writer;
+use bowline::model::Model;
 use bowline::score::{Bos, Encoder, Pair, Prompt, ScoreRequest, Tokenization, score};
 
 use crate::common::*;
@@ -143,7 +143,8 @@ fn prompts_and_texts_come_back_in_order() {
         texts: texts.iter().map(|text| text.to_string()).collect(),
     };
     let run = |request: &ScoreRequest| unwatched(|watch| score(&writer, &lanes, request, watch)).expect("scores");
-    let all = run(&request(vec![prompt("ab", &["c", "de"]), prompt("", &["x"]), prompt("ab", &["f"])], &["a longer text of words", "", "y"]));
+    let all =
+        run(&request(vec![prompt("ab", &["c", "de"]), prompt("", &["x"]), prompt("ab", &["f"])], &["a longer text of words", "", "y"]));
     let alone = |context: &str, text: &str| run(&request(vec![prompt(context, &[text])], &[])).prompts[0][0];
     assert_eq!(all.prompts[0], [alone("ab", "c"), alone("ab", "de")]);
     assert_eq!((all.prompts[1][0], all.prompts[2][0]), (alone("", "x"), alone("ab", "f")));

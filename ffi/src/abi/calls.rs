@@ -11,10 +11,10 @@ use serde_json::json;
 use super::handles::{self, Entry, JobCall, Object, Work, lock};
 use super::stats::Stats;
 use crate::cpu::{self, Cpu};
-use crate::data::jobs::JobRequest;
 use crate::data::{Builtin, HeldOut, Settings, TokenizerSource, Watch, open_stream, prepare};
 use crate::error::{Error, Result};
 use crate::generate::{GenerateRequest, Generation};
+use crate::jobs::Job;
 use crate::plan::{HeldOutSpec, OrderSpec, Plan, TokenizerSpec};
 use crate::score::{ScoreRequest, score};
 use crate::train::{EvalReport, StepReport, Trainer, open_model};
@@ -157,6 +157,16 @@ pub fn load(id: u32, folder: &Path) -> Result<()> {
     trainer(&entry, id)?.load(folder)
 }
 
+pub fn load_weights(id: u32, folder: &Path) -> Result<()> {
+    let entry = handles::get(id)?;
+    trainer(&entry, id)?.load_weights(folder)
+}
+
+pub fn logits(id: u32, tokens: &[i32]) -> Result<Vec<f32>> {
+    let entry = handles::get(id)?;
+    trainer(&entry, id)?.logits(tokens)
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ReadRequest {
@@ -228,8 +238,8 @@ pub fn generator_next(id: u32, max_tokens: u32) -> Result<String> {
 }
 
 pub fn job_new(request: &str) -> Result<u32> {
-    let request: JobRequest = parse("job", request)?;
-    job(Work::Data(request))
+    let request: Job = parse("job", request)?;
+    job(Work::Job(request))
 }
 
 pub fn score_new(id: u32, request: &str) -> Result<u32> {
@@ -248,7 +258,7 @@ pub fn job_run(id: u32, stats: &Stats<'_>) -> Result<()> {
     let Object::Job(call) = &entry.object else { return Err(Error::Handle(id)) };
     let mut call = lock(call)?;
     let report = watched(&entry, stats, |watch| match &call.work {
-        Work::Data(request) => request.run(watch),
+        Work::Job(request) => request.run(watch),
         Work::Score(writer, request) => {
             let lanes = (0..writer.backend.threads()).map(|_| Cpu::new(1)).collect::<Result<Vec<_>>>()?;
             let report = score(writer, &lanes, request, watch)?;

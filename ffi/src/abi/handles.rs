@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::cpu::Cpu;
-use crate::data::jobs::JobRequest;
 use crate::error::{Error, Result};
 use crate::generate::{Generation, Writer};
+use crate::jobs::Job;
 use crate::score::ScoreRequest;
 use crate::train::Trainer;
 
@@ -21,7 +21,7 @@ pub enum Object {
 
 /// What a job does.
 pub enum Work {
-    Data(JobRequest),
+    Job(Job),
     Score(Arc<Writer<Cpu>>, ScoreRequest),
 }
 

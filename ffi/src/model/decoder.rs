@@ -2,7 +2,7 @@
 
 use super::Model;
 use super::attention::{self, AttentionSaved, AttentionScratch};
-use super::moe::{self, MoeSaved, MoeScratch};
+use super::ffn::{self, FfnSaved, FfnScratch};
 use crate::backend::Backend;
 use crate::error::{Error, Result};
 
@@ -25,9 +25,9 @@ pub struct Decoder<B: Backend> {
     x: B::F,
     /// (HEAD_ROWS, V)
     logits: B::F,
-    saved: Vec<(AttentionSaved<B>, MoeSaved<B>)>,
+    saved: Vec<(AttentionSaved<B>, FfnSaved<B>)>,
     attention: AttentionScratch<B>,
-    moe: MoeScratch<B>,
+    ffn: FfnScratch<B>,
 }
 
 impl<B: Backend> Decoder<B> {
@@ -47,10 +47,10 @@ impl<B: Backend> Decoder<B> {
             saved: layout
                 .sites
                 .iter()
-                .map(|s| Ok((AttentionSaved::new(b, &s.attention, d, t)?, MoeSaved::new(b, &s.moe, d, t)?)))
+                .map(|s| Ok((AttentionSaved::new(b, &s.attention, d, t)?, FfnSaved::new(b, [&s.ffn], d, t)?)))
                 .collect::<Result<_>>()?,
             attention: AttentionScratch::new(b, layout.sites.iter().map(|s| s.attention), d, t, false)?,
-            moe: MoeScratch::new(b, layout.sites.iter().map(|s| s.moe), d, t, false)?,
+            ffn: FfnScratch::new(b, layout.sites.iter().map(|s| &s.ffn), d, t, false)?,
         })
     }
 
@@ -107,7 +107,7 @@ impl<B: Backend> Decoder<B> {
         let (layout, weights, d, count) = (&model.layout, &model.weights, model.layout.width, chunk.len());
         b.upload_i32(&mut self.tokens, chunk)?;
         b.embedding_forward(&mut self.h, &weights[layout.embedding], &self.tokens, count, layout.vocab, d)?;
-        for ((site, (keys, values)), (attention, moe)) in layout.sites.iter().zip(&mut self.cache).zip(&mut self.saved) {
+        for ((site, (keys, values)), (attention, ffn)) in layout.sites.iter().zip(&mut self.cache).zip(&mut self.saved) {
             attention::forward_cached(
                 b,
                 &mut self.h,
@@ -120,7 +120,7 @@ impl<B: Backend> Decoder<B> {
                 self.len,
                 count,
             )?;
-            moe::forward(b, &mut self.h, moe, &mut self.moe, weights, &site.moe, d, count)?;
+            ffn::forward(b, &mut self.h, ffn, &mut self.ffn, weights, &site.ffn, d, count)?;
         }
         self.len += count;
         Ok(())

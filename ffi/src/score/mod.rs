@@ -80,12 +80,8 @@ pub struct ScoreReport {
 /// Scores what `request` asks for on `lanes`, whose number changes no bit. Fails on a continuation that is empty or longer
 /// than the model, before anything is scored.
 pub fn score<B: Backend>(writer: &Writer<B>, lanes: &[B], request: &ScoreRequest, watch: &Watch) -> Result<ScoreReport> {
-    let encoder = Encoder {
-        tokenizer: &writer.tokenizer,
-        tokenization: request.tokenization,
-        bos: request.bos,
-        max_len: writer.max_seq_len,
-    };
+    let encoder =
+        Encoder { tokenizer: &writer.tokenizer, tokenization: request.tokenization, bos: request.bos, max_len: writer.max_seq_len };
     let mut pairs = encoder.prompts(&request.prompts, watch)?;
     let mut ends = Vec::new();
     for text in &request.texts {
