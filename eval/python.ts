@@ -101,28 +101,30 @@ export function length(text: string): number {
   return [...text].length;
 }
 
-/** Characters whose title case is neither their upper case nor that with small letters behind it. */
-const TITLES: Readonly<Record<string, string>> = {
-  "\u01c4": "\u01c5",
-  "\u01c6": "\u01c5",
-  "\u01c5": "\u01c5",
-  "\u01c7": "\u01c8",
-  "\u01c9": "\u01c8",
-  "\u01c8": "\u01c8",
-  "\u01ca": "\u01cb",
-  "\u01cc": "\u01cb",
-  "\u01cb": "\u01cb",
-  "\u01f1": "\u01f2",
-  "\u01f3": "\u01f2",
-  "\u01f2": "\u01f2",
-};
+/** Characters whose title case is neither their upper case nor that with small letters behind it, or are it already. */
+const TITLES: readonly string[] = [
+  "\u01c4\u01c6\u01c5",
+  "\u01c7\u01c9\u01c8",
+  "\u01ca\u01cc\u01cb",
+  "\u01f1\u01f3\u01f2",
+];
+
+/** The title case of a character. */
+function title(character: string): string {
+  const three = TITLES.find((three) => character !== "" && three.includes(character));
+  if (three !== undefined) return three[2]!;
+  if (/^[\u10d0-\u10ff]$/.test(character)) return character; // Georgian has capitals, but no title case
+  const upper = character.toUpperCase();
+  if (character === "\u0149") return upper;
+  // In Greek the iota that is written below a letter stays there.
+  if (/^[\u1f80-\u1ffc]$/.test(character)) return upper.replace(/\u0399$/, "\u0345").normalize();
+  const [initial = "", ...more] = upper;
+  return initial + more.join("").toLowerCase();
+}
 
 /** `text.capitalize()`: the first character in title case, all others in lower case. */
 export function capitalize(text: string): string {
   const [first = ""] = text;
-  const [initial = "", ...more] = first.toUpperCase();
-  const isGeorgian = /^[\u10d0-\u10ff]$/.test(first); // no title case, although it has capitals
-  const title = TITLES[first] ?? (isGeorgian ? first : initial + more.join("").toLowerCase());
   // Lowered as a whole: how a sigma is written depends on what stands around it.
-  return title + text.toLowerCase().slice(first.toLowerCase().length);
+  return title(first) + text.toLowerCase().slice(first.toLowerCase().length);
 }
