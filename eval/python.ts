@@ -117,7 +117,7 @@ function title(character: string): string {
   const upper = character.toUpperCase();
   if (character === "\u0149") return upper;
   // In Greek the iota that is written below a letter stays there.
-  if (/^[\u1f80-\u1ffc]$/.test(character)) return upper.replace(/\u0399$/, "\u0345").normalize();
+  if (/^[\u1f80-\u1ffc]$/.test(character) && /.\u0399$/.test(upper)) return `${upper.slice(0, -1)}\u0345`.normalize();
   const [initial = "", ...more] = upper;
   return initial + more.join("").toLowerCase();
 }
