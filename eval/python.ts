@@ -16,6 +16,7 @@ export type Value = string | number | bigint | boolean | null | Float | readonly
 
 /** A JSON object, its keys in the order of the file. */
 export interface Row {
+  /** A column. */
   readonly [key: string]: Value;
 }
 

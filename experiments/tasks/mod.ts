@@ -5,6 +5,7 @@ export {
   CHOICE_METRICS,
   type ChoiceTask,
   type ClozeTask,
+  type CommonTask,
   type Dataset,
   type Path,
   type Splits,

@@ -8,7 +8,9 @@ export type Bos = "auto" | "always" | "never";
 
 /** What is to be scored. */
 export interface ScoreRequest {
+  /** How texts become tokens. */
   readonly tokenization: Tokenization;
+  /** What stands before them. */
   readonly bos: Bos;
   /** Contexts with their continuations; the work on a context is shared. */
   readonly prompts: readonly { readonly context: string; readonly continuations: readonly string[] }[];

@@ -2,7 +2,7 @@
 import { Workspace } from "./program.ts";
 
 /** Rows of ARC's form about the words of the micro model's text. */
-function arcRows(count: number, start: number): string {
+export function arcRows(count: number, start: number): string {
   const words = ["ba", "kelo", "mi", "nura", "seti", "ti"];
   const row = (i: number) => ({
     id: `q${i}`,

@@ -1,6 +1,6 @@
 /** `bowline eval` on a model trained here: results, samples, resumption, a user's own tasks. */
 import assert from "node:assert/strict";
-import { evalWorkspace } from "./eval_rows.ts";
+import { arcRows, evalWorkspace } from "./eval_rows.ts";
 import { stepFolder } from "./program.ts";
 
 Deno.test("bowline eval", async (t) => {
@@ -54,6 +54,27 @@ Deno.test("bowline eval", async (t) => {
     assert.deepEqual(await read("steps"), await read("out"));
     const { stderr: again } = await run("--tasks", "arc_easy,arc_challenge", "--out", "steps");
     assert.match(again, /arc_easy: finished before\narc_challenge: finished before\n$/);
+  });
+
+  await t.step("Ctrl-C keeps the finished tasks, and the same command goes on", async () => {
+    await Deno.mkdir(workspace.at("many"));
+    await Deno.writeTextFile(workspace.at("many", "arc_easy.test.jsonl"), arcRows(3, 0));
+    await Deno.writeTextFile(workspace.at("many", "arc_challenge.test.jsonl"), arcRows(20_000, 0));
+    const args = ["eval", "run", "--data", "many", "--tasks", "arc_easy,arc_challenge", "--out", "stopped"];
+    const child = workspace.start(...args);
+    let stderr = "";
+    const decoder = new TextDecoder();
+    for await (const chunk of child.stderr) {
+      stderr += decoder.decode(chunk, { stream: true });
+      if (/^arc_easy: 3 rows/m.test(stderr) && !stderr.includes("interrupted")) child.kill("SIGINT");
+    }
+    assert.equal((await child.status).code, 130);
+    await child.stdout.cancel();
+    assert.match(stderr, /interrupted; finished tasks are kept: the same command goes on\n$/);
+    assert.deepEqual(filesOf("stopped").map((name) => name.replace(/_\d.*/, "")), ["eval.json", "samples_arc_easy"]);
+    const again = await workspace.run(...args.map((arg) => arg === "arc_easy,arc_challenge" ? "arc_easy" : arg));
+    assert.equal(again.code, 0, again.stderr);
+    assert.match(again.stderr, /^arc_easy: finished before$/m);
   });
 
   await t.step("threads, limits and other tasks change no number", async () => {
