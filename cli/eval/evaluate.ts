@@ -1,5 +1,5 @@
 /** An evaluation from the command line: questions, scores, metrics, files, table. */
-import { join, resolve } from "@std/path";
+import { join } from "@std/path";
 import { requestsHash, taskHash } from "../../eval/hash.ts";
 import { type Aggregate, aggregate, measure, metricsOf } from "../../eval/metrics.ts";
 import { dumps } from "../../eval/python.ts";
@@ -55,7 +55,7 @@ export async function evaluate({ run, tasks, data, settings, threads, out, isJso
     const asked: Asked[] = [];
     for (const loaded of await loadTasks(tasks)) {
       watching.show(`reading ${loaded.task.name}`);
-      const { evaluated, pool } = await rowsOf(loaded, data && resolve(data), settings.shots, watching.signal);
+      const { evaluated, pool } = await rowsOf(loaded, data, settings.shots, watching.signal);
       const limit = limitOf(settings.limit, evaluated.rows.length);
       const all = questions(loaded.task, evaluated, pool, { count: settings.shots, seed: settings.seed }, limit);
       asked.push({ task: loaded.task, all, original: evaluated.rows.length });

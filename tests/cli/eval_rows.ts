@@ -22,5 +22,6 @@ export async function evalWorkspace(): Promise<Workspace> {
   await Deno.writeTextFile(workspace.at("rows", "arc_easy.train.jsonl"), arcRows(30, 40));
   await Deno.writeTextFile(workspace.at("rows", "arc_challenge", "test-00000-of-00002.jsonl"), arcRows(5, 20));
   await Deno.writeTextFile(workspace.at("rows", "arc_challenge", "test-00001-of-00002.jsonl"), arcRows(4, 25));
+  await Deno.writeTextFile(workspace.at("rows", "arc_challenge", "train.jsonl"), arcRows(9, 60));
   return workspace;
 }

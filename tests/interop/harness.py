@@ -53,6 +53,7 @@ def main():
     parser.add_argument("--tasks", required=True)
     parser.add_argument("--shots", type=int, default=0)
     parser.add_argument("--limit", type=int)
+    parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--bootstrap-iters", type=int, default=100000)
     parser.add_argument("--out", required=True)
     args = parser.parse_args()
@@ -70,7 +71,7 @@ def main():
         tasks=names,
         num_fewshot=args.shots,
         limit=args.limit,
-        batch_size=1,
+        batch_size=args.batch,
         bootstrap_iters=args.bootstrap_iters,
         log_samples=True,
         evaluation_tracker=tracker,
