@@ -1,6 +1,7 @@
 /** What a user's mistakes with `bowline eval` look like: one line, exit code 2, nothing written. */
 import assert from "node:assert/strict";
 import { evalWorkspace } from "./eval_rows.ts";
+import { config, tensorsOfConfig, writeTensors } from "./foreign.ts";
 import { assertMistake } from "./mistakes.ts";
 
 Deno.test("bowline eval refuses mistakes in one line", async (t) => {
@@ -65,6 +66,13 @@ Deno.test("bowline eval refuses mistakes in one line", async (t) => {
     const all = args.length === 1 ? [args[0]!, ...one("--out", "done")] : ["run", ...args];
     await t.step(what, () => assertMistake(workspace, ["eval", ...all], says));
   }
+  await t.step("a run without a tokenizer", async () => {
+    await Deno.mkdir(workspace.at("foreign"));
+    await workspace.write("foreign/config.json", config);
+    await writeTensors(workspace.at("foreign", "model.safetensors"), tensorsOfConfig());
+    await workspace.run("import", "foreign", "--out", "imported");
+    await assertMistake(workspace, ["eval", "imported", ...one("--out", "x")], /it has no tokenizer/);
+  });
   await t.step("other rows under a finished task", async () => {
     await Deno.writeTextFile(workspace.at("rows", "arc_easy.test.jsonl"), lines({ ...arc, answerKey: "A" }));
     await assertMistake(workspace, ["eval", "run", ...one("--out", "done")], /the questions of arc_easy are others/);

@@ -1,10 +1,12 @@
 //! From texts to scored tokens: the rules of the harness and those of the study.
 
+use bowline::checkpoint::{Content, State, TensorRef, write};
 use bowline::cpu::Cpu;
 use bowline::data::{Builtin, Tokenizer, Watch};
 use bowline::generate::Writer;
 use bowline::model::Model;
 use bowline::score::{Bos, Encoder, Pair, Prompt, ScoreRequest, Tokenization, score};
+use bowline::train::open_model;
 
 use crate::common::*;
 
@@ -159,4 +161,23 @@ fn prompts_and_texts_come_back_in_order() {
 
 fn all_of(report: &bowline::score::ScoreReport) -> f64 {
     report.prompts[0][0].log_likelihood
+}
+
+#[test]
+fn a_tokenizer_with_more_ids_than_the_model_is_refused_and_so_is_none() {
+    let cpu = Cpu::new(1).expect("a thread");
+    let (model, plan) = (OLMOE.model(&cpu), OLMOE.json().to_string());
+    let tensors = model.layout.params.iter().zip(&model.weights);
+    let tensors: Vec<_> = tensors.map(|(p, data)| TensorRef { name: &p.name, shape: &p.shape, data }).collect();
+    let state = State { step: 0, tokens: 0, loader: None };
+    let bytes = Builtin::Bytes.tokenizer(SEPARATOR).expect("the separator");
+    let folder = tempfile::tempdir().expect("a folder");
+    for (tokenizer, says) in
+        [(Some(bytes.json()), "the tokenizer has 257 tokens, the model's vocabulary only 23"), (None, "it has no tokenizer")]
+    {
+        let path = folder.path().join(says);
+        write(&path, &Content { state: &state, plan: &plan, model: &tensors, optimizer: &[], tokenizer }).expect("written");
+        let error = open_model(Cpu::new(1).expect("a thread"), &path).err().expect("refused").to_string();
+        assert!(error.contains(says), "{error}");
+    }
 }
