@@ -20,9 +20,20 @@ export function column(row: Row, path: string): Value {
 export function fill(template: string, row: Row): string {
   return template.replaceAll(/\{\{|\}\}|\{([^{}]+)\}/g, (found, path?: string) => {
     if (path === undefined) return found[0]!;
-    const value = column(row, path);
-    return String(value instanceof Float ? value.value : value);
+    return text(row, path);
   });
+}
+
+/**
+ * A column as a text.
+ *
+ * @throws {TaskError} if the row has none, or it is a list or an object.
+ */
+export function text(row: Row, path: string): string {
+  const value = column(row, path);
+  const plain = value instanceof Float ? value.value : value;
+  if (typeof plain !== "object") return String(plain);
+  throw new TaskError(`its ${path} is ${JSON.stringify(plain)}, wanted a text`);
 }
 
 /**

@@ -64,11 +64,11 @@ export function questions(task: Task, evaluated: Rows, pool: Rows | null, shots:
   // A pool of the evaluated split itself may draw the row that is asked: one more is drawn, and that row left out.
   const isSpare = task.splits.test === undefined;
   const drawn = shots.count + (isSpare ? 1 : 0);
-  if (pool.rows.length < drawn) {
-    throw new TaskError(
-      `Cannot draw ${drawn} examples for ${task.name}: there are ${pool.rows.length} rows, wanted fewer shots`,
-    );
-  }
+  const require = (rows: number, count: number) => {
+    if (rows >= count) return;
+    throw new TaskError(`Cannot draw ${count} examples for ${task.name}: there are ${rows} rows, wanted fewer shots`);
+  };
+  require(pool.rows.length, drawn);
   const random = new PythonRandom(shots.seed);
   const known = new Map<number, Shot>();
   const shot = (index: number) => {
@@ -87,6 +87,7 @@ export function questions(task: Task, evaluated: Rows, pool: Rows | null, shots:
       if (examples.length < shots.count) {
         // The pool has the row more than once: drawn again from all others.
         const others = pool.rows.map((_, i) => i).filter((i) => shot(i).text !== own);
+        require(others.length, shots.count);
         examples = random.sample(others.length, shots.count).map((i) => shot(others[i]!));
       }
     }

@@ -1,4 +1,5 @@
 /** HellaSwag: how a description of everyday life goes on. */
+import { text, texts } from "../../eval/columns.ts";
 import { capitalize, type Row, strip } from "../../eval/python.ts";
 import type { ChoiceTask } from "./task.ts";
 
@@ -16,17 +17,16 @@ export const hellaswag: ChoiceTask = {
 };
 
 function prepared(row: Row): Row {
-  const { ctx_a: start, ctx_b: end, activity_label: label, endings } = row;
-  const context = `${start} ${capitalize(String(end))}`;
+  const context = `${text(row, "ctx_a")} ${capitalize(text(row, "ctx_b"))}`;
   return {
     ...row,
-    query: clean(`${label}: ${context}`),
-    choices: Array.isArray(endings) ? endings.map((ending) => clean(String(ending))) : [],
-    gold: Number(row.label),
+    query: clean(`${text(row, "activity_label")}: ${context}`),
+    choices: texts(row, "endings").map(clean),
+    gold: Number(text(row, "label")),
   };
 }
 
 /** Takes out what is left of the pages' markup. */
-function clean(text: string): string {
-  return strip(text).replaceAll(" [title]", ". ").replaceAll(/\[[^\n]*?\]/g, "").replaceAll("  ", " ");
+function clean(markup: string): string {
+  return strip(markup).replaceAll(" [title]", ". ").replaceAll(/\[[^\n]*?\]/g, "").replaceAll("  ", " ");
 }

@@ -1,4 +1,5 @@
 /** LAMBADA: the last word of a passage that can be guessed from the whole of it, but not from the last sentence. */
+import { text } from "../../eval/columns.ts";
 import type { ClozeTask } from "./task.ts";
 
 /** The task `lambada_openai`. */
@@ -7,6 +8,6 @@ export const lambadaOpenai: ClozeTask = {
   kind: "cloze",
   dataset: { path: "EleutherAI/lambada_openai", config: "default" },
   splits: { test: "test" },
-  prompt: ({ text }) => String(text).split(" ").slice(0, -1).join(" "),
-  target: ({ text }) => ` ${String(text).split(" ").at(-1)}`,
+  prompt: (row) => text(row, "text").split(" ").slice(0, -1).join(" "),
+  target: (row) => ` ${text(row, "text").split(" ").at(-1)}`,
 };

@@ -1,6 +1,6 @@
 /** OpenBookQA: elementary science that takes a known fact and common sense. */
 import { lstrip } from "../../eval/python.ts";
-import { column } from "../../eval/columns.ts";
+import { text, texts } from "../../eval/columns.ts";
 import type { ChoiceTask } from "./task.ts";
 
 /** The task `openbookqa`. */
@@ -11,6 +11,6 @@ export const openbookqa: ChoiceTask = {
   splits: { train: "train", validation: "validation", test: "test" },
   prompt: "{question_stem}",
   choices: "choices.text",
-  gold: (row) => [column(row, "choices.label")].flat().indexOf(lstrip(String(row.answerKey))),
+  gold: (row) => texts(row, "choices.label").indexOf(lstrip(text(row, "answerKey"))),
   metrics: ["acc", "acc_norm"],
 };

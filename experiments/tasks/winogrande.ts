@@ -1,4 +1,5 @@
 /** WinoGrande: to whom a pronoun refers. What follows the gap is scored after each of the two names. */
+import { text } from "../../eval/columns.ts";
 import { type Row, strip } from "../../eval/python.ts";
 import { type ChoiceTask, TaskError } from "./task.ts";
 
@@ -10,19 +11,19 @@ export const winogrande: ChoiceTask = {
   splits: { train: "train", validation: "validation" },
   prompt: (row) => {
     const [start] = aroundGap(row);
-    return [`${start}${row.option1}`, `${start}${row.option2}`];
+    return [start + text(row, "option1"), start + text(row, "option2")];
   },
   choices: (row) => {
     const rest = strip(aroundGap(row)[1]);
     return [rest, rest];
   },
-  gold: ({ answer }) => ["1", "2"].indexOf(String(answer)),
+  gold: (row) => ["1", "2"].indexOf(text(row, "answer")),
   metrics: ["acc"],
 };
 
-function aroundGap({ sentence }: Row): [string, string] {
-  const text = String(sentence);
-  const gap = text.indexOf("_");
+function aroundGap(row: Row): [string, string] {
+  const sentence = text(row, "sentence");
+  const gap = sentence.indexOf("_");
   if (gap === -1) throw new TaskError("its sentence has no gap _");
-  return [text.slice(0, gap), text.slice(gap + 1)];
+  return [sentence.slice(0, gap), sentence.slice(gap + 1)];
 }
