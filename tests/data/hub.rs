@@ -74,9 +74,10 @@ fn read_all(file: &dyn ReadAt, count: usize) -> Result<Vec<u8>> {
 pub fn rows_of_hub(content: &[(&str, Vec<u8>)], path: &str, cache: &Path) -> (Vec<String>, usize, usize) {
     let server = Server::start(content);
     let (options, _) = options(&server, cache);
+    let address = format!("hf://datasets/{}@refs/convert/parquet/{path}", server::DATASET);
     let read = || {
         let before = server.count("/resolve/");
-        let rows: Vec<String> = files(&options, &at(path)).unwrap().iter().flat_map(|file| json_rows(file).unwrap()).collect();
+        let rows: Vec<String> = files(&options, &address).unwrap().iter().flat_map(|file| json_rows(file).unwrap()).collect();
         (rows, server.count("/resolve/") - before)
     };
     let (rows, requests) = read();

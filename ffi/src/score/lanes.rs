@@ -55,7 +55,7 @@ pub fn score_pairs<B: Backend>(model: &Model<B>, lanes: &[B], pairs: &[Pair], wa
         Ok(scores)
     };
     let found = thread::scope(|scope| {
-        let running: Vec<_> = lanes.iter().map(|b| scope.spawn(|| lane(b))).collect();
+        let running: Vec<_> = lanes.iter().map(|b| scope.spawn(|| b.install(|| lane(b)))).collect();
         let ends = running.into_iter().map(|lane| lane.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
         ends.collect::<Vec<_>>()
     });
@@ -78,7 +78,7 @@ fn score_group<B: Backend>(
     watch: &Watch,
 ) -> Result<()> {
     decoder.rewind(0);
-    let after_context = decoder.push(b, model, group.context).map_err(not_finite)?;
+    let after_context = decoder.push(b, model, group.context).map_err(in_words)?;
     for &at in &group.pairs {
         watch.check()?;
         let continuation = &pairs[at].continuation;
@@ -92,10 +92,10 @@ fn score_group<B: Backend>(
         if continuation.len() > 1 {
             decoder.rewind(group.context.len());
             let read = &continuation[..continuation.len() - 1];
-            decoder.visit(b, model, read, 0, |i, logits| take(logits, continuation[i + 1])).map_err(not_finite)?;
+            decoder.visit(b, model, read, 0, |i, logits| take(logits, continuation[i + 1])).map_err(in_words)?;
         }
         if !score.log_likelihood.is_finite() {
-            return Err(not_finite(Error::Argument(String::new())));
+            return Err(not_finite());
         }
         scores.push((at, score));
     }
@@ -115,9 +115,13 @@ fn log_softmax(logits: &[f32], target: usize) -> (f64, bool) {
 }
 
 /// A router refuses logits that are not finite; weights that are broken are no mistake of an argument.
-fn not_finite(error: Error) -> Error {
+fn in_words(error: Error) -> Error {
     match error {
-        Error::Argument(_) => Error::NotFinite { step: 0, what: "a logit".into() },
+        Error::Argument(_) => not_finite(),
         other => other,
     }
+}
+
+fn not_finite() -> Error {
+    Error::NotFinite { step: 0, what: "a logit".into() }
 }
