@@ -3,6 +3,15 @@ import assert from "node:assert/strict";
 import { arcRows, evalWorkspace } from "./eval_rows.ts";
 import { stepFolder } from "./program.ts";
 
+/** The keys of a results file of the harness with a Hugging Face model, in order. */
+const HARNESS_KEYS = [
+  ...["results", "group_subtasks", "configs", "versions", "n-shot", "higher_is_better", "n-samples", "config"],
+  ...["git_hash", "date", "pretty_env_info", "transformers_version", "lm_eval_version", "upper_git_hash"],
+  ...["tokenizer_pad_token", "tokenizer_eos_token", "tokenizer_bos_token", "eot_token_id", "max_length", "task_hashes"],
+  ...["model_source", "model_name", "model_name_sanitized", "system_instruction", "system_instruction_sha"],
+  ...["fewshot_as_multiturn", "chat_template", "chat_template_sha", "total_evaluation_time_seconds"],
+];
+
 Deno.test("bowline eval", async (t) => {
   await using workspace = await evalWorkspace();
   const run = async (...args: string[]) => {
@@ -24,6 +33,16 @@ Deno.test("bowline eval", async (t) => {
     const date = /^results_(\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d\.\d+)\.json$/.exec(names[1]!)![1];
     assert.deepEqual(names.slice(2), [`samples_arc_challenge_${date}.jsonl`, `samples_arc_easy_${date}.jsonl`]);
     const file = JSON.parse(await Deno.readTextFile(workspace.at("out", names[1]!)));
+    assert.deepEqual(Object.keys(file), [...HARNESS_KEYS, "bowline"]);
+    assert.deepEqual(Object.keys(file.results.arc_easy), [
+      "name",
+      "alias",
+      "sample_len",
+      "acc,none",
+      "acc_stderr,none",
+      "acc_norm,none",
+      "acc_norm_stderr,none",
+    ]);
     assert.deepEqual(file["n-samples"], {
       arc_easy: { original: 12, effective: 12 },
       arc_challenge: { original: 9, effective: 9 },
