@@ -56,8 +56,25 @@ export {
   type SitePart,
   type Source,
 } from "./experiments/mod.ts";
+export {
+  CHOICE_METRICS,
+  type ChoiceTask,
+  type ClozeTask,
+  type CommonTask,
+  type Dataset,
+  type Path,
+  type Splits,
+  STUDY_TASKS,
+  type Task,
+  TASKS,
+  type Template,
+  type TextTask,
+} from "./experiments/tasks/mod.ts";
+export { Float, type Row, type Value } from "./eval/python.ts";
 export { type CoreInfo, coreInfo, probe } from "./ffi/ts/library.ts";
 export { type GenerateOptions, Model, type ModelOptions } from "./ffi/ts/model.ts";
+export type { JobOptions } from "./ffi/ts/job.ts";
+export type { Bos, ScoreReport, ScoreRequest, Tokenization } from "./ffi/ts/score.ts";
 export { STAT_NAMES, type StatName, Stats, type StatValues } from "./ffi/ts/stats.ts";
 export { BowlineError, CORE_CODES, type ErrorCode } from "./ffi/ts/status.ts";
 export {

@@ -4,6 +4,7 @@ import config from "../deno.json" with { type: "json" };
 import { dataCommand } from "./data/mod.ts";
 import { doctorCommand } from "./doctor.ts";
 import { fail } from "./errors.ts";
+import { evalCommand } from "./eval.ts";
 import { experimentsCommand } from "./experiments/mod.ts";
 import { generateCommand } from "./generate.ts";
 import { importCommand } from "./import.ts";
@@ -22,6 +23,7 @@ export async function main(args: readonly string[]): Promise<void> {
       .command("train", trainCommand())
       .command("plan", planCommand())
       .command("generate", generateCommand())
+      .command("eval", evalCommand())
       .command("import", importCommand())
       .command("experiments", experimentsCommand())
       .command("data", dataCommand())

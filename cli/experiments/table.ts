@@ -19,6 +19,7 @@ export function tableCommand() {
     .option("--record <file:file>", "Read a record in place of runs.")
     .option("--save-record <file:file>", "Write a record: all that the table is made of, with manifests and machines.")
     .option("--format <format:format>", "How to print.", { default: "text" as const })
+    .option("--with-eval", "Show accuracies, too: of what `bowline eval --out <run>/eval` left.")
     .option("--json", "Print JSON: short for --format json.")
     .option("--out <file:file>", "Write to a file in place of stdout.")
     .example("What is there so far", "bowline experiments table --study nano")
@@ -28,7 +29,7 @@ export function tableCommand() {
       "bowline experiments table --study nano --save-record record.json\n" +
         "bowline experiments table --record record.json --format markdown",
     )
-    .action(async ({ runs, record: recordFile, saveRecord, json, format, out, ...filter }) => {
+    .action(async ({ runs, record: recordFile, saveRecord, withEval, json, format, out, ...filter }) => {
       if (recordFile !== undefined && runs !== undefined) {
         throw new ValidationError(
           "Cannot use --runs with --record: both say where the results are, wanted one of them",
@@ -39,6 +40,6 @@ export function tableCommand() {
       }
       const { makeTable } = await import("./table/table.ts");
       const source = recordFile === undefined ? { runs: runs ?? "runs" } : { record: recordFile };
-      await makeTable({ source, filter, format: json ? "json" : format, saveRecord, out });
+      await makeTable({ source, filter, format: json ? "json" : format, withEval: withEval ?? false, saveRecord, out });
     });
 }

@@ -158,6 +158,11 @@ pub trait Backend: Send + Sync + Sized + 'static {
     type F: Send + Sync;
     type I: Send + Sync;
 
+    /// Runs `work`, whose ops then start without the hand-over to the backend's threads that each would pay alone.
+    fn install<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
+        work()
+    }
+
     // --- memory ---
 
     /// A zeroed buffer of `len` elements.

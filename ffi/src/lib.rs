@@ -19,6 +19,7 @@ pub mod layout;
 pub mod model;
 pub mod optim;
 pub mod plan;
+pub mod score;
 pub mod train;
 
 mod abi;
@@ -238,6 +239,12 @@ pub unsafe extern "C" fn bowline_model_open(folder: *const u8, len: u32, threads
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn bowline_generator_new(id: u32, request: *const u8, len: u32, status: *mut Status) -> u32 {
     unsafe { &mut *status }.guard(|| calls::generator_new(id, unsafe { text(request, len) }?))
+}
+
+/// A job that scores texts by a model; it is run, asked and freed as other jobs are.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn bowline_score_new(id: u32, request: *const u8, len: u32, status: *mut Status) -> u32 {
+    unsafe { &mut *status }.guard(|| calls::score_new(id, unsafe { text(request, len) }?))
 }
 
 /// More text of a generation, or 0 bytes when it has ended. Text that does not fit `cap` is lost: pass at least 256 bytes per token.

@@ -55,6 +55,13 @@ export type JobRequest =
     readonly folder: string;
   }
   | {
+    readonly job: "rows";
+    /** Files, folders, globs and addresses of a hub. */
+    readonly paths: readonly string[];
+    /** Folder for what is fetched. */
+    readonly cacheDir: string;
+  }
+  | {
     readonly job: "import";
     /** Folder of safetensors files. */
     readonly folder: string;
@@ -133,6 +140,12 @@ export interface VerifyReport {
   readonly faults: readonly string[];
 }
 
+/** What `rows` read: all rows of all files, in order. */
+export interface RowsReport {
+  readonly files: readonly { readonly name: string; readonly rows: number }[];
+  readonly rows: readonly unknown[];
+}
+
 /** What `import` read. */
 export interface ImportReport {
   readonly tensors: number;
@@ -152,6 +165,7 @@ export interface JobReports {
   "tokenize": TokenizeReport;
   "train-tokenizer": TrainTokenizerReport;
   "verify": VerifyReport;
+  "rows": RowsReport;
   "import": ImportReport;
 }
 
@@ -161,18 +175,25 @@ export interface JobOptions {
   readonly signal?: AbortSignal;
   /** Called now and then with how far it is, 0 to 1. */
   readonly onProgress?: (done: number) => void;
+  /** Parses the report in place of `JSON.parse`. */
+  readonly parse?: (text: string) => unknown;
 }
 
 const REFRESH_MS = 100;
 
 /** Runs a job and returns its report. */
-export async function runJob<R extends JobRequest>(
-  request: R,
-  { signal, onProgress }: JobOptions = {},
-): Promise<JobReports[R["job"]]> {
+export function runJob<R extends JobRequest>(request: R, options: JobOptions = {}): Promise<JobReports[R["job"]]> {
   const text = utf8(JSON.stringify(request));
+  return finishJob((status) => core().bowline_job_new(text, text.length, status), options);
+}
+
+/** Runs the job that `create` makes, and frees it. */
+export async function finishJob<T>(
+  create: (status: Uint8Array<ArrayBuffer>) => number,
+  { signal, onProgress, parse }: JobOptions = {},
+): Promise<T> {
   const created = new Status();
-  const job = core().bowline_job_new(text, text.length, created.bytes);
+  const job = create(created.bytes);
   created.check();
   const stats = new Stats();
   const cancel = () => void core().bowline_cancel(job);
@@ -183,7 +204,7 @@ export async function runJob<R extends JobRequest>(
     const status = new Status();
     await core().bowline_job_run(job, stats.block, status.bytes);
     status.check();
-    return readJson((out, status) => core().bowline_job_report(job, out, out.length, status));
+    return readJson((out, status) => core().bowline_job_report(job, out, out.length, status), parse);
   } finally {
     signal?.removeEventListener("abort", cancel);
     clearInterval(timer);

@@ -46,13 +46,16 @@ export function probe(threads = 0): Promise<number> {
 }
 
 /** Calls `fill` with a buffer, and again with a larger one if that was too small, and parses what it wrote. */
-export function readJson<T>(fill: (out: Uint8Array<ArrayBuffer>, status: Uint8Array<ArrayBuffer>) => number): T {
+export function readJson<T>(
+  fill: (out: Uint8Array<ArrayBuffer>, status: Uint8Array<ArrayBuffer>) => number,
+  parse: (text: string) => unknown = JSON.parse,
+): T {
   let out = new Uint8Array(16 * 1024);
   while (true) {
     const status = new Status();
     const length = fill(out, status.bytes);
     status.check();
-    if (length <= out.length) return JSON.parse(new TextDecoder().decode(out.subarray(0, length)));
+    if (length <= out.length) return parse(new TextDecoder().decode(out.subarray(0, length))) as T;
     out = new Uint8Array(length);
   }
 }

@@ -1,5 +1,7 @@
-/** A trained model that writes text. */
+/** A trained model that writes and scores text. */
+import { finishJob, type JobOptions } from "./job.ts";
 import { core, utf8 } from "./library.ts";
+import type { ScoreReport, ScoreRequest } from "./score.ts";
 import { Status } from "./status.ts";
 
 /** How text is generated. */
@@ -99,6 +101,17 @@ export class Model implements Disposable {
     } finally {
       core().bowline_free(generator);
     }
+  }
+
+  /**
+   * Scores continuations of contexts, and whole texts.
+   *
+   * @param request What to score and how it becomes tokens.
+   * @param options Progress and cancellation.
+   */
+  score(request: ScoreRequest, options: JobOptions = {}): Promise<ScoreReport> {
+    const text = utf8(JSON.stringify(request));
+    return finishJob((status) => core().bowline_score_new(this.#handle, text, text.length, status), options);
   }
 
   /** Frees the model; harmless when repeated. */

@@ -172,6 +172,15 @@ export const SYMBOLS = {
     result: "u32", /* handle or 0 */
     nonblocking: true,
   },
+  bowline_score_new: {
+    parameters: [
+      "u32", /* model */
+      "buffer", /* const uint8_t* request */
+      "u32", /* uint32_t len */
+      "buffer", /* Status* */
+    ],
+    result: "u32", /* job or 0 */
+  },
   bowline_generator_new: {
     parameters: [
       "u32", /* model */

@@ -202,3 +202,47 @@ Deno.test("the plot is well-formed, and has the variants that have a difference"
     assert.doesNotMatch(svg, /NaN|undefined|Infinity|null/);
   }
 });
+
+Deno.test("accuracies of what `bowline eval` left stand beside the published mean", async () => {
+  await using study = new Study();
+  const name = "olmoe-tiny-g1";
+  await writeRun(study.runs, name, { loss: 3.2 });
+  await writeRun(study.runs, "olmoe-tiny-g4", { loss: 3.3 });
+  const tasks = ["arc_easy", "arc_challenge", "hellaswag", "piqa", "winogrande", "openbookqa"];
+  const write = async (run: string, file: string, acc: number[], how = { tokenization: "split", bos: "always" }) => {
+    const folder = join(study.runs, run, "eval");
+    await Deno.mkdir(folder, { recursive: true });
+    const results = {
+      results: Object.fromEntries(acc.map((value, i) => [tasks[i], { "acc,none": value }])),
+      "n-shot": Object.fromEntries(acc.map((_, i) => [tasks[i], 3])),
+      config: { limit: null },
+      bowline: how,
+    };
+    await Deno.writeTextFile(join(folder, file), JSON.stringify(results));
+  };
+  await write(name, "results_2026-01-01.json", [0, 0, 0, 0, 0, 0]);
+  await write(name, "results_2026-01-02.json", [0.5, 0.25, 0.3, 0.6, 0.5, 0.2]);
+  await write("olmoe-tiny-g4", "results_2026-01-02.json", [0.4], { tokenization: "joint", bos: "always" });
+  const args = ["--study", "main", "--section", "tiny", "--architecture", "olmoe", "--runs", study.runs];
+  const { tables, evaluatedOtherwise } = JSON.parse(await study.table(...args, "--with-eval", "--json")) as Report;
+  const rows = tables[0]!.rows;
+  assert.deepEqual(
+    rows[0]!.accuracies,
+    Object.fromEntries(tasks.map((task, i) => [task, [50, 25, 30, 60, 50, 20][i]])),
+  );
+  assert.equal(rows[0]!.accuracy, 39.166667);
+  assert.equal(rows[0]!.published.accuracy, 41.9);
+  const tied = rows.find(({ label }) => label === "g4")!;
+  assert.deepEqual([tied.accuracies!.arc_easy, tied.accuracies!.piqa, tied.accuracy], [40, null, null]);
+  assert.deepEqual(evaluatedOtherwise, [{ name: "olmoe-tiny-g4", how: "tokenization joint" }]);
+  const text = await study.table(...args, "--with-eval");
+  assert.match(text, /arc_easy.*accuracy.*paper:/s);
+  assert.match(text, /olmoe-tiny-g4: tokenization joint$/m);
+  assert.doesNotMatch(await study.table(...args), /arc_easy/);
+  const record = join(study.path, "record.json");
+  await study.table(...args, "--with-eval", "--save-record", record);
+  const narrow = ["--record", record, "--section", "tiny", "--architecture", "olmoe", "--with-eval"];
+  assert.equal(await study.table(...narrow), text, "the record keeps them");
+  await Deno.writeTextFile(join(study.runs, name, "eval", "results_2026-01-03.json"), "{}");
+  await assert.rejects(study.table(...args, "--with-eval"), /Cannot read .*results_2026-01-03\.json: /);
+});

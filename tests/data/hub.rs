@@ -12,7 +12,7 @@ mod world;
 
 use crate::common::watched;
 use bowline::data::hub::{Hub, HubOptions};
-use bowline::data::source::ReadAt;
+use bowline::data::source::{ReadAt, json_rows};
 use bowline::error::Result;
 use server::Server;
 use std::path::Path;
@@ -69,6 +69,20 @@ fn read_all(file: &dyn ReadAt, count: usize) -> Result<Vec<u8>> {
         file.read_at((number * count) as u64, part)?;
     }
     Ok(bytes)
+}
+
+/// The rows at a place of a dataset with these files; the requests for content that they took, and those of a second reading.
+pub fn rows_of_hub(content: &[(&str, Vec<u8>)], path: &str, cache: &Path) -> (Vec<String>, usize, usize) {
+    let server = Server::start(content);
+    let (options, _) = options(&server, cache);
+    let address = format!("hf://datasets/{}@refs/convert/parquet/{path}", server::DATASET);
+    let read = || {
+        let before = server.count("/resolve/");
+        let rows: Vec<String> = files(&options, &address).unwrap().iter().flat_map(|file| json_rows(file).unwrap()).collect();
+        (rows, server.count("/resolve/") - before)
+    };
+    let (rows, requests) = read();
+    (rows, requests, read().1)
 }
 
 /// Bytes without a pattern, other ones each time.

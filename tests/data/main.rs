@@ -14,6 +14,7 @@ mod mixture_end;
 mod mixture_real;
 mod packing;
 mod pieces;
+mod rows;
 mod shuffle;
 mod sotu;
 mod source_arrow;

@@ -8,6 +8,8 @@ mod gradient;
 mod init;
 mod metrics;
 mod plan;
+mod score;
+mod score_encode;
 mod stream;
 mod tied;
 mod training;

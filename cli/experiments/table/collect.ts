@@ -7,6 +7,7 @@ import { countParameters, tokensPerStep } from "../../../experiments/counts.ts";
 import type { Plan } from "../../../experiments/plan.ts";
 import type { Study, StudyEntry } from "../../../experiments/studies/mod.ts";
 import { differences, sha256 } from "./differences.ts";
+import { readEvaluation } from "./evaluation.ts";
 import { firstIssue, type Json, readJson, type RecordedRun, type StudyRecord } from "./record.ts";
 
 /** Without an agreement at the evaluation, it is the mean over the last so many steps. */
@@ -19,13 +20,23 @@ const eventSchema = z.looseObject({ type: z.string(), step: z.int().min(0) });
 type Event = z.infer<typeof eventSchema>;
 
 /**
- * What the run folders `runs/<name>` hold of the entries.
+ * What the run folders `runs/<name>` hold of the entries, with their evaluations if those are wanted.
  *
  * @throws {ValidationError} if a folder holds another run, or a file that is damaged.
  */
-export async function collect(study: Study, entries: readonly StudyEntry[], runs: string): Promise<StudyRecord> {
+export async function collect(
+  study: Study,
+  entries: readonly StudyEntry[],
+  runs: string,
+  withEval: boolean,
+): Promise<StudyRecord> {
   const record: StudyRecord = { format: 1, study, environments: [], manifest: null, runs: [] };
-  for (const entry of entries) record.runs.push(await collectRun(entry.name, join(runs, entry.name), record));
+  for (const { name } of entries) {
+    const folder = join(runs, name);
+    const run = await collectRun(name, folder, record);
+    const evaluation = withEval && run.state === "finished" ? await readEvaluation(folder) : undefined;
+    record.runs.push(evaluation && run.state === "finished" ? { ...run, evaluation } : run);
+  }
   return record;
 }
 

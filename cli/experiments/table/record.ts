@@ -17,6 +17,13 @@ const parameters = z.strictObject({ total: count, experts: count, active: count 
 /** The keys of a manifest that differ from those of another, by their dotted paths. */
 const differences = z.record(z.string(), z.json());
 
+const evaluation = z.strictObject({
+  /** Accuracy by task, 0 to 1. */
+  acc: z.record(z.string(), z.number()),
+  /** What was evaluated otherwise than the study does. */
+  otherwise: z.array(z.string()),
+});
+
 const run = z.discriminatedUnion("state", [
   /** No folder of this run. */
   z.strictObject({ name: z.string(), state: z.literal("missing"), parameters }),
@@ -47,6 +54,8 @@ const run = z.discriminatedUnion("state", [
     agreement: z.strictObject({ pairs: measured, set: measured, from: z.enum(["eval", "steps"]) }),
     /** Time in optimizer steps. */
     seconds: measured,
+    /** If it was evaluated, and that was asked for. */
+    evaluation: evaluation.optional(),
   }),
 ]);
 
@@ -69,6 +78,8 @@ export type Json = z.infer<ReturnType<typeof z.json>>;
 export type RecordedRun = z.infer<typeof run>;
 /** What is kept of a finished run. */
 export type FinishedRun = Extract<RecordedRun, { state: "finished" }>;
+/** What is kept of an evaluation. */
+export type RunEvaluation = z.infer<typeof evaluation>;
 /** What is kept of a study. */
 export type StudyRecord = z.infer<typeof schema>;
 

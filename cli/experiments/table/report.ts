@@ -8,6 +8,7 @@ import {
   type StudyEntry,
   type StudyFilter,
 } from "../../../experiments/studies/mod.ts";
+import { STUDY_TASKS } from "../../../experiments/tasks/mod.ts";
 import type { RecordedRun, StudyRecord } from "./record.ts";
 import { mean, rounded, spread } from "./statistics.ts";
 
@@ -36,6 +37,10 @@ export interface Row {
   agreement: number | null;
   /** The set measure of the public code. */
   setAgreement: number | null;
+  /** Mean accuracy of the seeds that were evaluated, by task, in percent; only if wanted. */
+  accuracies?: Record<string, number | null>;
+  /** Mean of all tasks, where there are all. */
+  accuracy?: number | null;
   published: {
     loss: number | null;
     delta: number | null;
@@ -65,6 +70,8 @@ export interface Report {
   diverged: string[];
   /** What was run otherwise than the study says, and how often. */
   changed: { key: string; value: unknown; runs: number }[];
+  /** Runs evaluated otherwise than the study does, and how. */
+  evaluatedOtherwise: { name: string; how: string }[];
 }
 
 /** The entries of a filter, and those that their rows are compared with or averaged over. */
@@ -77,7 +84,7 @@ export function neededEntries(filter: StudyFilter & { study: Study }): StudyEntr
 }
 
 /** The tables of the entries that a filter lets through. */
-export function report(record: StudyRecord, filter: StudyFilter): Report {
+export function report(record: StudyRecord, filter: StudyFilter, withEval = false): Report {
   const { study } = record;
   const runs = new Map(record.runs.map((run) => [run.name, run]));
   const isRecorded = ({ name }: StudyEntry) => runs.has(name);
@@ -97,7 +104,10 @@ export function report(record: StudyRecord, filter: StudyFilter): Report {
         architecture,
         baseline: nameWithout(seed, baseline),
         rows: [
-          ...[...Map.groupBy(entries, withoutSeed).values()].map((same) => variantRow(same, runs)),
+          ...[...Map.groupBy(entries, withoutSeed).values()].map((same) => ({
+            ...variantRow(same, runs),
+            ...(withEval ? accuraciesOf(same, runs) : {}),
+          })),
           ...means.map((published) => meanRow(published, byVariant, runs)),
         ],
       };
@@ -108,6 +118,11 @@ export function report(record: StudyRecord, filter: StudyFilter): Report {
     })),
     diverged: recorded.filter((run) => run.state === "finished" && run.eval.loss === null).map(({ name }) => name),
     changed: changes(recorded),
+    evaluatedOtherwise: recorded.flatMap((run) =>
+      withEval && run.state === "finished" && run.evaluation && run.evaluation.otherwise.length > 0
+        ? [{ name: run.name, how: run.evaluation.otherwise.join(", ") }]
+        : []
+    ),
   };
 }
 
@@ -142,6 +157,22 @@ function variantRow(entries: readonly StudyEntry[], runs: ReadonlyMap<string, Re
       accuracy: first.published?.accuracy ?? null,
       agreement: null,
     },
+  };
+}
+
+/** The accuracies of the entries of one variant. */
+function accuraciesOf(entries: readonly StudyEntry[], runs: ReadonlyMap<string, RecordedRun>) {
+  const evaluations = entries.map(({ name }) => runs.get(name)!)
+    .map((run) => run.state === "finished" ? run.evaluation : undefined).filter((found) => found !== undefined);
+  const percent = (name: string) => {
+    const values = evaluations.map(({ acc }) => acc[name]).filter((value) => value !== undefined);
+    return values.length === 0 ? null : 100 * mean(values)!;
+  };
+  const all = STUDY_TASKS.map(({ name }) => [name, percent(name)] as const);
+  const values = all.map(([, value]) => value);
+  return {
+    accuracies: Object.fromEntries(all.map(([name, value]) => [name, rounded(value)])),
+    accuracy: values.includes(null) ? null : rounded(mean(values)),
   };
 }
 

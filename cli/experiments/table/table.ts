@@ -15,6 +15,8 @@ export interface TableRequest {
   readonly filter: StudyFilter;
   /** How it is written. */
   readonly format: keyof typeof FORMATS;
+  /** Whether accuracies are shown. */
+  readonly withEval: boolean;
   /** Where to save the record. */
   readonly saveRecord: string | undefined;
   /** Where to write; stdout if undefined. */
@@ -29,17 +31,21 @@ const FORMATS = { text, markdown, csv, svg, json: (report: Report) => JSON.strin
  * @throws {ManifestError} if there is no such study, section or architecture.
  * @throws {ValidationError} if a run or a record cannot be used.
  */
-export async function makeTable({ source, filter, format, saveRecord, out }: TableRequest): Promise<void> {
-  const record = "record" in source ? await recorded(source.record, filter) : await collected(source.runs, filter);
-  const output = FORMATS[format](report(record, filter));
+export async function makeTable(
+  { source, filter, format, withEval, saveRecord, out }: TableRequest,
+): Promise<void> {
+  const record = "record" in source
+    ? await recorded(source.record, filter)
+    : await collected(source.runs, filter, withEval);
+  const output = FORMATS[format](report(record, filter, withEval));
   if (saveRecord !== undefined) await write(saveRecord, recordText(record));
   if (out === undefined) console.log(output);
   else await write(out, `${output}\n`);
 }
 
-async function collected(runs: string, filter: StudyFilter): Promise<StudyRecord> {
+async function collected(runs: string, filter: StudyFilter, withEval: boolean): Promise<StudyRecord> {
   const { study } = studyEntries({ study: filter.study ?? "ablation" })[0]!;
-  return await collect(study, neededEntries({ ...filter, study }), runs);
+  return await collect(study, neededEntries({ ...filter, study }), runs, withEval);
 }
 
 async function recorded(path: string, filter: StudyFilter): Promise<StudyRecord> {

@@ -1,5 +1,6 @@
 /** Tables as text, Markdown and CSV. */
 import Table from "cli-table3";
+import { STUDY_TASKS } from "../../../experiments/tasks/mod.ts";
 import { short } from "../../run/format.ts";
 import type { Report, Row, Table as Rows } from "./report.ts";
 
@@ -25,6 +26,13 @@ const COLUMNS: readonly Column[] = [
   { title: "se", key: "delta_se", value: (row) => row.deltaError, show: fixed(3) },
   { title: "agreement", key: "agreement", value: (row) => row.agreement, show: fixed(3) },
   { title: "set agreement", key: "set_agreement", value: (row) => row.setAgreement, show: fixed(3) },
+  ...STUDY_TASKS.map(({ name }): Column => ({
+    title: name,
+    key: `acc_${name}`,
+    value: (row) => row.accuracies?.[name] ?? null,
+    show: fixed(1),
+  })),
+  { title: "accuracy", key: "accuracy", value: (row) => row.accuracy ?? null, show: fixed(1) },
   { title: "paper: loss", key: "published_loss", value: (row) => row.published.loss, show: fixed(3) },
   { title: "paper: delta", key: "published_delta", value: (row) => row.published.delta, show: signed },
   {
@@ -98,18 +106,22 @@ function heading({ study }: Report, { section, architecture, baseline }: Rows): 
   return `${study}, ${section} (${architecture}), compared with ${baseline}`;
 }
 
-function legend({ reference }: Report): string[] {
+function legend({ reference, tables }: Report): string[] {
+  const hasAccuracies = tables.some(({ rows }) => rows.some(({ accuracies }) => accuracies !== undefined));
   return [
     "saved: parameters that the baseline has and the variant has not, in percent of the baseline's",
     "loss: final evaluation, mean over seeds; sd: their sample standard deviation",
     "delta: loss minus the baseline's, mean over the seeds that both have; se: its standard error",
     "agreement: share of site pairs of a tied group with the same top-1 expert; set agreement: the public code's measure",
+    ...(hasAccuracies
+      ? ["accuracy: mean of acc over the six tasks, in percent, as `bowline eval --tasks study` gives it"]
+      : []),
     `paper: ${reference}; a mean is shown where only a mean is published`,
   ];
 }
 
 /** What the tables cannot say: a title and its lines each. */
-function notes({ notFinished, diverged, changed }: Report): [title: string, lines: string[]][] {
+function notes({ notFinished, diverged, changed, evaluatedOtherwise }: Report): [title: string, lines: string[]][] {
   const value = (value: unknown) => Object(value) === value ? "of its own" : JSON.stringify(value);
   const all: [string, string[]][] = [
     [`Not finished (${notFinished.length}):`, notFinished.map(({ name, state }) => `${name}: ${state}`)],
@@ -118,6 +130,7 @@ function notes({ notFinished, diverged, changed }: Report): [title: string, line
       "Run otherwise than the study says:",
       changed.map((c) => `${c.key || "manifest"}: ${value(c.value)}, runs: ${c.runs}`),
     ],
+    ["Evaluated otherwise than the study does:", evaluatedOtherwise.map(({ name, how }) => `${name}: ${how}`)],
   ];
   return all.filter(([, lines]) => lines.length > 0);
 }

@@ -9,7 +9,7 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::handles::{self, Entry, JobCall, Object, lock};
+use super::handles::{self, Entry, JobCall, Object, Work, lock};
 use super::stats::Stats;
 use crate::cpu::{self, Cpu};
 use crate::data::{Settings, Watch, open_stream, prepare};
@@ -17,6 +17,7 @@ use crate::error::{Error, Result};
 use crate::generate::{GenerateRequest, Generation};
 use crate::jobs::Job;
 use crate::plan::{OrderSpec, Plan};
+use crate::score::{ScoreRequest, score};
 use crate::train::{EvalReport, StepReport, Trainer, open_model};
 
 /// Version of the C functions; `ffi/ts/library.ts` wants the same.
@@ -232,14 +233,32 @@ pub fn generator_next(id: u32, max_tokens: u32) -> Result<String> {
 
 pub fn job_new(request: &str) -> Result<u32> {
     let request: Job = parse("job", request)?;
-    handles::insert(Object::Job(Box::new(JobCall { request, report: None }.into())))
+    job(Work::Job(request))
+}
+
+pub fn score_new(id: u32, request: &str) -> Result<u32> {
+    let request: ScoreRequest = parse("scoring request", request)?;
+    let entry = handles::get(id)?;
+    let Object::Model(writer) = &entry.object else { return Err(Error::Handle(id)) };
+    job(Work::Score(writer.clone(), request))
+}
+
+fn job(work: Work) -> Result<u32> {
+    handles::insert(Object::Job(Box::new(JobCall { work, report: None }.into())))
 }
 
 pub fn job_run(id: u32, stats: &Stats<'_>) -> Result<()> {
     let entry = handles::get(id)?;
     let Object::Job(call) = &entry.object else { return Err(Error::Handle(id)) };
     let mut call = lock(call)?;
-    let report = watched(&entry, stats, |watch| call.request.run(watch))?;
+    let report = watched(&entry, stats, |watch| match &call.work {
+        Work::Job(request) => request.run(watch),
+        Work::Score(writer, request) => {
+            let lanes = (0..writer.backend.threads()).map(|_| Cpu::new(1)).collect::<Result<Vec<_>>>()?;
+            let report = score(writer, &lanes, request, watch)?;
+            serde_json::to_string(&report).map_err(|e| Error::Internal(e.to_string()))
+        }
+    })?;
     call.report = Some(report);
     Ok(())
 }

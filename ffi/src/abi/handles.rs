@@ -8,6 +8,7 @@ use crate::cpu::Cpu;
 use crate::error::{Error, Result};
 use crate::generate::{Generation, Writer};
 use crate::jobs::Job;
+use crate::score::ScoreRequest;
 use crate::train::Trainer;
 
 /// What a handle stands for.
@@ -18,9 +19,15 @@ pub enum Object {
     Job(Box<Mutex<JobCall>>),
 }
 
-/// A job and, when it is done, its report.
+/// What a job does.
+pub enum Work {
+    Job(Job),
+    Score(Arc<Writer<Cpu>>, ScoreRequest),
+}
+
+/// Work and, when it is done, its report.
 pub struct JobCall {
-    pub request: Job,
+    pub work: Work,
     pub report: Option<String>,
 }
 

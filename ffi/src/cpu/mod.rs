@@ -72,6 +72,10 @@ impl Backend for Cpu {
     type F = F;
     type I = I;
 
+    fn install<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
+        Cpu::install(self, work)
+    }
+
     // --- memory ---
 
     fn zeros(&self, len: usize) -> Result<F> {

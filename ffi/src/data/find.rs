@@ -48,25 +48,32 @@ impl<'a> Finder<'a> {
     pub fn find(&mut self, spec: &SourceSpec, watch: &Watch) -> Result<Found> {
         let (mut files, mut kinds) = (Vec::new(), Vec::new());
         for path in &spec.paths {
-            let mut kind = None;
-            if path.starts_with("hf://") {
-                files.extend(self.hub(watch)?.files(path, watch)?);
-            } else if spec.format == FormatSpec::Auto
+            if spec.format == FormatSpec::Auto
                 && let Some(index) = Index::of_shards(Path::new(path))?
             {
                 let (shards, format) = index.source(Path::new(path))?;
                 files.extend(shards);
-                kind = Some((format, index.made_from.tokenizer_sha256));
+                kinds.push(Some((format, index.made_from.tokenizer_sha256)));
             } else {
-                files.extend(local_files(path)?);
+                files.extend(self.at(path, watch)?);
+                kinds.push(None);
             }
-            kinds.push(kind);
         }
         if kinds.windows(2).any(|pair| pair[0] != pair[1]) {
             let reason = "one of its paths is a folder of shards and another is not, or was made otherwise; give each a source of its own";
             return Err(Error::data(spec.paths.join(", "), reason));
         }
         Ok(Found { files, shards: kinds.pop().flatten() })
+    }
+
+    /// All files that `paths` mean, as they are.
+    pub fn files(&mut self, paths: &[String], watch: &Watch) -> Result<Vec<Arc<dyn ReadAt>>> {
+        let files = paths.iter().map(|path| self.at(path, watch)).collect::<Result<Vec<_>>>()?;
+        Ok(files.concat())
+    }
+
+    fn at(&mut self, path: &str, watch: &Watch) -> Result<Vec<Arc<dyn ReadAt>>> {
+        if path.starts_with("hf://") { self.hub(watch)?.files(path, watch) } else { local_files(path) }
     }
 
     fn hub(&mut self, watch: &Watch) -> Result<Arc<Hub>> {

@@ -105,6 +105,11 @@ impl<'a> Watch<'a> {
     /// Says how far the call is and fails with `Error::Cancelled` when the caller asked to stop.
     pub fn report(&self, fraction: f64) -> Result<()> {
         (self.progress)(self.from + fraction * (self.to - self.from));
+        self.check()
+    }
+
+    /// Fails with `Error::Cancelled` when the caller asked to stop.
+    pub fn check(&self) -> Result<()> {
         if self.cancel.load(Ordering::Relaxed) { Err(Error::Cancelled) } else { Ok(()) }
     }
 }

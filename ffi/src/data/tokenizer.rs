@@ -151,6 +151,17 @@ impl Tokenizer {
         Ok(pieces.concat())
     }
 
+    /// Ids of one text with the special tokens that the file's post-processor puts around it; a builtin one has none.
+    pub fn encode_as_configured(&self, text: &str) -> Result<Vec<u32>> {
+        match &self.engine {
+            Engine::File(inner) => {
+                let encoding = inner.encode_fast(text, true).map_err(|e| Error::Argument(format!("Cannot encode a text: {e}")))?;
+                Ok(encoding.get_ids().to_vec())
+            }
+            Engine::Builtin(_) => self.encode(text),
+        }
+    }
+
     /// Ids of every text, in order; texts are encoded in parallel.
     pub fn encode_all(&self, texts: &[&str], watch: &Watch) -> Result<Vec<Vec<u32>>> {
         let total: usize = texts.iter().map(|text| text.len()).sum();

@@ -9,6 +9,9 @@ use crate::error::{Error, Result};
 /// Positions taken in one pass while the prompt is read.
 const CHUNK: usize = 128;
 
+/// Positions whose logits are made at once.
+const HEAD_ROWS: usize = 16;
+
 /// One sequence in progress.
 pub struct Decoder<B: Backend> {
     capacity: usize,
@@ -17,9 +20,10 @@ pub struct Decoder<B: Backend> {
     /// Keys and values per site, (capacity, Hkv, P).
     cache: Vec<(B::F, B::F)>,
     tokens: B::I,
+    /// (CHUNK, D) the residual stream, and its norm.
     h: B::F,
     x: B::F,
-    /// (V)
+    /// (HEAD_ROWS, V)
     logits: B::F,
     saved: Vec<(AttentionSaved<B>, FfnSaved<B>)>,
     attention: AttentionScratch<B>,
@@ -38,8 +42,8 @@ impl<B: Backend> Decoder<B> {
             cache: layout.sites.iter().map(|s| cache(s.attention.kv_width())).collect::<Result<_>>()?,
             tokens: b.zeros_i32(t)?,
             h: b.zeros(t * d)?,
-            x: b.zeros(d)?,
-            logits: b.zeros(layout.vocab)?,
+            x: b.zeros(t * d)?,
+            logits: b.zeros(HEAD_ROWS.min(t) * layout.vocab)?,
             saved: layout
                 .sites
                 .iter()
@@ -52,6 +56,19 @@ impl<B: Backend> Decoder<B> {
 
     /// Appends `tokens` and returns the logits (V) after the last one.
     pub fn push(&mut self, b: &B, model: &Model<B>, tokens: &[i32]) -> Result<Vec<f32>> {
+        let mut last = Vec::new();
+        self.visit(b, model, tokens, tokens.len().saturating_sub(1), |_, logits| last.extend_from_slice(logits))?;
+        Ok(last)
+    }
+
+    /// Forgets the positions from `len` on.
+    pub fn rewind(&mut self, len: usize) {
+        self.len = self.len.min(len);
+    }
+
+    /// Appends `tokens` and shows `see` the logits (V) after each of them from number `from` on. What it shows depends on the
+    /// tokens and on how they were cut into calls since the start, on nothing else.
+    pub fn visit(&mut self, b: &B, model: &Model<B>, tokens: &[i32], from: usize, mut see: impl FnMut(usize, &[f32])) -> Result<()> {
         if tokens.is_empty() || self.len + tokens.len() > self.capacity {
             return Err(Error::Argument(format!(
                 "Cannot append {} tokens at position {}: wanted 1 to {}",
@@ -60,36 +77,52 @@ impl<B: Backend> Decoder<B> {
                 self.capacity - self.len
             )));
         }
-        let (layout, weights, d) = (&model.layout, &model.weights, model.layout.width);
-        let mut last = 0;
-        for chunk in tokens.chunks(CHUNK) {
-            last = chunk.len();
-            b.upload_i32(&mut self.tokens, chunk)?;
-            b.embedding_forward(&mut self.h, &weights[layout.embedding], &self.tokens, last, layout.vocab, d)?;
-            for ((site, (keys, values)), (attention, ffn)) in layout.sites.iter().zip(&mut self.cache).zip(&mut self.saved) {
-                attention::forward_cached(
-                    b,
-                    &mut self.h,
-                    (keys, values),
-                    attention,
-                    &mut self.attention,
-                    weights,
-                    &site.attention,
-                    d,
-                    self.len,
-                    last,
-                )?;
-                ffn::forward(b, &mut self.h, ffn, &mut self.ffn, weights, &site.ffn, d, last)?;
+        let (d, vocab) = (model.layout.width, model.layout.vocab);
+        let (mut rows, mut logits) = (Vec::new(), Vec::new());
+        for (number, chunk) in tokens.chunks(CHUNK).enumerate() {
+            self.advance(b, model, chunk)?;
+            let first = (number * CHUNK).max(from);
+            let skipped = first - number * CHUNK;
+            if skipped >= chunk.len() {
+                continue;
             }
-            self.len += last;
+            let norm = model.layout.final_norm;
+            b.rmsnorm_forward(&mut self.x, &self.h, &model.weights[norm.w], chunk.len(), d, norm.eps)?;
+            rows.resize(chunk.len() * d, 0.0);
+            b.download(&mut rows, &self.x)?;
+            for (piece, rows) in rows[skipped * d..].chunks(HEAD_ROWS * d).enumerate() {
+                let count = rows.len() / d;
+                b.upload(&mut self.h, rows)?;
+                b.linear_forward(&mut self.logits, &self.h, &model.weights[model.layout.head], count, vocab, d)?;
+                logits.resize(count * vocab, 0.0);
+                b.download(&mut logits, &self.logits)?;
+                logits.chunks_exact(vocab).enumerate().for_each(|(i, logits)| see(first + piece * HEAD_ROWS + i, logits));
+            }
         }
-        let mut rows = vec![0.0; last * d];
-        b.download(&mut rows, &self.h)?;
-        b.upload(&mut self.h, &rows[(last - 1) * d..])?;
-        b.rmsnorm_forward(&mut self.x, &self.h, &weights[layout.final_norm.w], 1, d, layout.final_norm.eps)?;
-        b.linear_forward(&mut self.logits, &self.x, &weights[layout.head], 1, layout.vocab, d)?;
-        let mut logits = vec![0.0; layout.vocab];
-        b.download(&mut logits, &self.logits)?;
-        Ok(logits)
+        Ok(())
+    }
+
+    /// Takes at most CHUNK tokens through all sites.
+    fn advance(&mut self, b: &B, model: &Model<B>, chunk: &[i32]) -> Result<()> {
+        let (layout, weights, d, count) = (&model.layout, &model.weights, model.layout.width, chunk.len());
+        b.upload_i32(&mut self.tokens, chunk)?;
+        b.embedding_forward(&mut self.h, &weights[layout.embedding], &self.tokens, count, layout.vocab, d)?;
+        for ((site, (keys, values)), (attention, ffn)) in layout.sites.iter().zip(&mut self.cache).zip(&mut self.saved) {
+            attention::forward_cached(
+                b,
+                &mut self.h,
+                (keys, values),
+                attention,
+                &mut self.attention,
+                weights,
+                &site.attention,
+                d,
+                self.len,
+                count,
+            )?;
+            ffn::forward(b, &mut self.h, ffn, &mut self.ffn, weights, &site.ffn, d, count)?;
+        }
+        self.len += count;
+        Ok(())
     }
 }

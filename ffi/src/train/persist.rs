@@ -158,6 +158,7 @@ pub fn open_model<B: Backend>(backend: B, folder: &Path) -> Result<Writer<B>> {
         Error::checkpoint(folder, "it has no tokenizer: its tokens were given by a program, or it was imported without one")
     })?;
     let tokenizer = Tokenizer::from_json(json, &plan.data.separator, "the checkpoint's tokenizer")?;
+    tokenizer.require_vocab(plan.model.vocab)?;
     let mut model = Model::zeroed(&backend, Layout::new(&plan)?)?;
     read_weights(&backend, &mut model, &checkpoint)?;
     Ok(Writer { backend, model, tokenizer, max_seq_len: plan.model.max_seq_len })

@@ -1,18 +1,22 @@
 //! Work on data that belongs to no model: looking at sources, tokenising them into shards, training a tokenizer, checking
-//! shards. A request is JSON and so is its report; `ffi/ts/job.ts` has the types of both.
+//! shards, reading whole rows. A request is JSON and so is its report; `ffi/ts/job.ts` has the types of both.
 
 mod inspect;
+mod rows;
 mod tokenize;
 mod train_tokenizer;
 mod verify;
 
+use super::find::Finder;
 use super::open::{OpenOptions, open_source};
 use super::{Tokenizer, Watch};
 use crate::error::{Error, Result};
 use crate::plan::{OnBad, SeparatorPlacement, SourceSpec, TokenizerSpec};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+pub use rows::rows;
 pub use tokenize::{TokenizeOptions, TokenizeReport, tokenize};
 pub use verify::{VerifyReport, verify};
 
@@ -59,6 +63,10 @@ pub enum JobRequest {
     Verify {
         folder: PathBuf,
     },
+    Rows {
+        paths: Vec<String>,
+        cache_dir: PathBuf,
+    },
 }
 
 /// Records of a source: those that became documents, and why others did not.
@@ -104,6 +112,10 @@ impl JobRequest {
                 report(&train_tokenizer::train(from, *vocab, separator, *max_bytes, out, watch)?)
             }
             JobRequest::Verify { folder } => report(&verify(folder, watch)?),
+            JobRequest::Rows { paths, cache_dir } => {
+                let files = Finder::new(cache_dir, BTreeMap::new()).files(paths, &watch.part(0.0, 0.1))?;
+                rows(&files, &watch.part(0.1, 1.0))
+            }
         }
     }
 }

@@ -17,6 +17,9 @@ mod meter;
 mod parquet;
 mod parquet_bytes;
 mod reader;
+mod rows;
+mod rows_arrow;
+mod rows_parquet;
 mod shard;
 mod text;
 mod token_layout;
@@ -25,6 +28,7 @@ mod tokens;
 pub use kind::{Format, TokenType};
 pub use local::local_files;
 pub use reader::Source;
+pub use rows::json_rows;
 
 use crate::error::Result;
 use crate::plan::OnBad;
