@@ -70,7 +70,7 @@ export {
   type Template,
   type TextTask,
 } from "./experiments/tasks/mod.ts";
-export { Float, type Row, type Value } from "./eval/python.ts";
+export { Float, type Row, type Value } from "./experiments/harness/python.ts";
 export { type CoreInfo, coreInfo, probe } from "./ffi/ts/library.ts";
 export { type GenerateOptions, Model, type ModelOptions } from "./ffi/ts/model.ts";
 export type { JobOptions } from "./ffi/ts/job.ts";

@@ -1,12 +1,19 @@
 /** An evaluation from the command line: questions, scores, metrics, files, table. */
 import { join } from "@std/path";
-import { requestsHash, taskHash } from "../../eval/hash.ts";
-import { type Aggregate, aggregate, measure, metricsOf } from "../../eval/metrics.ts";
-import { dumps } from "../../eval/python.ts";
-import { type Question, questions } from "../../eval/questions.ts";
-import { describe, means, resultsFile, type Setup, tableLines, type TaskResult } from "../../eval/results.ts";
-import { samples } from "../../eval/samples.ts";
-import { table } from "../../eval/table.ts";
+import { requestsHash, taskHash } from "../../experiments/harness/hash.ts";
+import { type Aggregate, aggregate, measure, metricsOf } from "../../experiments/harness/metrics.ts";
+import { dumps } from "../../experiments/harness/python.ts";
+import { type Question, questions } from "../../experiments/harness/questions.ts";
+import {
+  describe,
+  means,
+  resultsFile,
+  type Setup,
+  tableLines,
+  type TaskResult,
+} from "../../experiments/harness/results.ts";
+import { samples } from "../../experiments/harness/samples.ts";
+import { table } from "../../experiments/harness/table.ts";
 import { countParameters } from "../../experiments/counts.ts";
 import { planSchema } from "../../experiments/mod.ts";
 import { loadTasks, type Task, TaskError } from "../../experiments/tasks/mod.ts";

@@ -1,8 +1,8 @@
 /** Where the rows of tasks are: files of a folder, or data sets of the hub. */
 import { join } from "@std/path";
 import { type LoadedTask, type Task, TaskError } from "../../experiments/tasks/mod.ts";
-import { parse, type Row } from "../../eval/python.ts";
-import { type Rows, splitsOf } from "../../eval/questions.ts";
+import { parse, type Row } from "../../experiments/harness/python.ts";
+import { type Rows, splitsOf } from "../../experiments/harness/questions.ts";
 import { type RowsReport, runJob } from "../../ffi/ts/job.ts";
 import { cacheFolder } from "../cache.ts";
 

@@ -1,6 +1,6 @@
 /** Questions scored by a model. */
-import type { Score } from "../../eval/metrics.ts";
-import type { Question } from "../../eval/questions.ts";
+import type { Score } from "../../experiments/harness/metrics.ts";
+import type { Question } from "../../experiments/harness/questions.ts";
 import type { Task } from "../../experiments/tasks/mod.ts";
 import type { JobOptions } from "../../ffi/ts/job.ts";
 import type { Model } from "../../ffi/ts/model.ts";

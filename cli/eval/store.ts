@@ -1,8 +1,8 @@
 /** What is kept of an evaluation: which tasks are finished, under which settings, and the files that the harness writes. */
 import { join } from "@std/path";
 import { ValidationError } from "@cliffy/command";
-import { dumps } from "../../eval/python.ts";
-import { resultsFile, type Setup, type TaskResult } from "../../eval/results.ts";
+import { dumps } from "../../experiments/harness/python.ts";
+import { resultsFile, type Setup, type TaskResult } from "../../experiments/harness/results.ts";
 
 const STATE_FILE = "eval.json";
 const FORMAT = 1;

@@ -1,6 +1,6 @@
 /** HellaSwag: how a description of everyday life goes on. */
-import { text, texts } from "../../eval/columns.ts";
-import { capitalize, type Row, strip } from "../../eval/python.ts";
+import { text, texts } from "../harness/columns.ts";
+import { capitalize, type Row, strip } from "../harness/python.ts";
 import type { ChoiceTask } from "./task.ts";
 
 /** The task `hellaswag`. Rows that have been prepared already are taken as they are. */

@@ -1,5 +1,5 @@
 /** LAMBADA: the last word of a passage that can be guessed from the whole of it, but not from the last sentence. */
-import { text } from "../../eval/columns.ts";
+import { text } from "../harness/columns.ts";
 import type { ClozeTask } from "./task.ts";
 
 /** The task `lambada_openai`. */

@@ -1,6 +1,6 @@
 /** OpenBookQA: elementary science that takes a known fact and common sense. */
-import { lstrip } from "../../eval/python.ts";
-import { text, texts } from "../../eval/columns.ts";
+import { lstrip } from "../harness/python.ts";
+import { text, texts } from "../harness/columns.ts";
 import type { ChoiceTask } from "./task.ts";
 
 /** The task `openbookqa`. */

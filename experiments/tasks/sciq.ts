@@ -1,6 +1,6 @@
 /** SciQ: questions of science exams, with a text that supports the answer. The right choice is always the last. */
-import { text } from "../../eval/columns.ts";
-import { lstrip } from "../../eval/python.ts";
+import { text } from "../harness/columns.ts";
+import { lstrip } from "../harness/python.ts";
 import type { ChoiceTask } from "./task.ts";
 
 /** The task `sciq`. */

@@ -1,5 +1,5 @@
 /** What an evaluation task is: where its rows are, and how a row becomes a question. */
-import type { Row } from "../../eval/python.ts";
+import type { Row } from "../harness/python.ts";
 
 /** Rows as published on the Hugging Face hub. */
 export interface Dataset {

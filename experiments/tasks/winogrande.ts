@@ -1,6 +1,6 @@
 /** WinoGrande: to whom a pronoun refers. What follows the gap is scored after each of the two names. */
-import { text } from "../../eval/columns.ts";
-import { type Row, strip } from "../../eval/python.ts";
+import { text } from "../harness/columns.ts";
+import { type Row, strip } from "../harness/python.ts";
 import { type ChoiceTask, TaskError } from "./task.ts";
 
 /** The task `winogrande`. */

@@ -1,7 +1,7 @@
 /** Requests and metrics of whole data sets against what lm-evaluation-harness 0.4.13 made of the same rows. */
 import assert from "node:assert/strict";
-import { aggregate, measure, metricsOf } from "../../eval/metrics.ts";
-import { requestsHash } from "../../eval/hash.ts";
+import { aggregate, measure, metricsOf } from "../../experiments/harness/metrics.ts";
+import { requestsHash } from "../../experiments/harness/hash.ts";
 import { TASKS } from "../../experiments/tasks/mod.ts";
 import { sharedFolder } from "../shared.ts";
 import { hashScores, sharedQuestions } from "./rows.ts";

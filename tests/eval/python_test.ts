@@ -1,7 +1,16 @@
 /** Python's ways with texts and numbers, against what CPython 3.11 gives. */
 import assert from "node:assert/strict";
-import { capitalize, countWords, dumps, Float, length, lstrip, parse, strip } from "../../eval/python.ts";
-import { aggregate, measure } from "../../eval/metrics.ts";
+import {
+  capitalize,
+  countWords,
+  dumps,
+  Float,
+  length,
+  lstrip,
+  parse,
+  strip,
+} from "../../experiments/harness/python.ts";
+import { aggregate, measure } from "../../experiments/harness/metrics.ts";
 import type { TextTask } from "../../experiments/tasks/mod.ts";
 
 Deno.test("floats have Python's shortest digits, and ints stay ints", () => {

@@ -1,6 +1,6 @@
 /** Python's generator, number for number. */
 import assert from "node:assert/strict";
-import { PythonRandom } from "../../eval/random.ts";
+import { PythonRandom } from "../../experiments/harness/random.ts";
 
 Deno.test("MT19937 gives CPython's numbers", () => {
   const random = new PythonRandom(1234);

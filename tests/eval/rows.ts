@@ -2,9 +2,9 @@
 import { createHash } from "node:crypto";
 import { zstdDecompressSync } from "node:zlib";
 import type { Task } from "../../experiments/tasks/mod.ts";
-import type { Score } from "../../eval/metrics.ts";
-import { parse, type Row } from "../../eval/python.ts";
-import { type Question, questions, type Rows, splitsOf } from "../../eval/questions.ts";
+import type { Score } from "../../experiments/harness/metrics.ts";
+import { parse, type Row } from "../../experiments/harness/python.ts";
+import { type Question, questions, type Rows, splitsOf } from "../../experiments/harness/questions.ts";
 
 /** Rows of a file of JSON lines, compressed by zstd. */
 export function readRows(path: string): Rows {

@@ -4,11 +4,11 @@
  * `tests/interop/harness.py --model hash --data tests/eval/rows` makes the numbers in rows/harness.json.
  */
 import assert from "node:assert/strict";
-import { sha256, taskHash } from "../../eval/hash.ts";
-import { aggregate, measure, metricsOf } from "../../eval/metrics.ts";
-import { parse, type Row } from "../../eval/python.ts";
-import { questions, type Rows, splitsOf } from "../../eval/questions.ts";
-import { samples } from "../../eval/samples.ts";
+import { sha256, taskHash } from "../../experiments/harness/hash.ts";
+import { aggregate, measure, metricsOf } from "../../experiments/harness/metrics.ts";
+import { parse, type Row } from "../../experiments/harness/python.ts";
+import { questions, type Rows, splitsOf } from "../../experiments/harness/questions.ts";
+import { samples } from "../../experiments/harness/samples.ts";
 import { TASKS } from "../../experiments/tasks/mod.ts";
 import { hashScores } from "./rows.ts";
 

@@ -1,6 +1,6 @@
 /** The table, against what the harness printed for the same numbers. */
 import assert from "node:assert/strict";
-import { type Line, table } from "../../eval/table.ts";
+import { type Line, table } from "../../experiments/harness/table.ts";
 
 const line = (task: string, metric: string, value: number, error: number | null, shots = 0): Line => ({
   task,

@@ -1,8 +1,8 @@
 /** Tasks: rows that lack a column are refused by name, and what `--tasks` may say. */
 import assert from "node:assert/strict";
-import { questions, splitsOf } from "../../eval/questions.ts";
+import { questions, splitsOf } from "../../experiments/harness/questions.ts";
 import { type ChoiceTask, loadTasks, STUDY_TASKS, TASKS } from "../../experiments/tasks/mod.ts";
-import { parse, type Row } from "../../eval/python.ts";
+import { parse, type Row } from "../../experiments/harness/python.ts";
 
 const ROWS: Record<string, string> = {
   arc_easy: '{"question": "q", "choices": {"text": ["a", "b"], "label": ["1", "2"]}, "answerKey": "2"}',

@@ -1,5 +1,5 @@
 /** The file results_<date>.json in the layout of the harness; what only the harness has is null. */
-import type { ChoiceTask, Task } from "../experiments/tasks/task.ts";
+import type { ChoiceTask, Task } from "../tasks/task.ts";
 import { type Aggregate, METRICS } from "./metrics.ts";
 import { Float, type Row, type Value } from "./python.ts";
 import { mean } from "./statistics.ts";

@@ -1,5 +1,5 @@
 /** Columns of rows by their paths, and templates that name them. */
-import { TaskError } from "../experiments/tasks/task.ts";
+import { TaskError } from "../tasks/task.ts";
 import { Float, type Row, type Value } from "./python.ts";
 
 /**

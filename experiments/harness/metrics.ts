@@ -1,5 +1,5 @@
 /** Metrics of single questions and over all of them, with the harness's rules for ties and for standard errors. */
-import type { Task } from "../experiments/tasks/task.ts";
+import type { Task } from "../tasks/task.ts";
 import { bootstrap } from "./bootstrap.ts";
 import { countWords, Float, length } from "./python.ts";
 import type { Question } from "./questions.ts";

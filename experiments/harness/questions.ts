@@ -1,12 +1,5 @@
 /** From rows to questions: few-shot examples, prompts and what is scored after them, as the harness assembles them. */
-import {
-  type ChoiceTask,
-  type ClozeTask,
-  type Splits,
-  type Task,
-  TaskError,
-  type TextTask,
-} from "../experiments/tasks/task.ts";
+import { type ChoiceTask, type ClozeTask, type Splits, type Task, TaskError, type TextTask } from "../tasks/task.ts";
 import { column, fill, texts } from "./columns.ts";
 import { dumps, type Row } from "./python.ts";
 import { PythonRandom } from "./random.ts";

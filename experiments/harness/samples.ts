@@ -1,5 +1,5 @@
 /** The lines of samples_<task>_<date>.jsonl, as the harness writes them. */
-import type { Task } from "../experiments/tasks/task.ts";
+import type { Task } from "../tasks/task.ts";
 import { sampleHashes } from "./hash.ts";
 import { measure, type Score } from "./metrics.ts";
 import { dumps, floatText, type Row } from "./python.ts";
