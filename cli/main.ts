@@ -6,6 +6,7 @@ import { doctorCommand } from "./doctor.ts";
 import { fail } from "./errors.ts";
 import { experimentsCommand } from "./experiments/mod.ts";
 import { generateCommand } from "./generate.ts";
+import { importCommand } from "./import.ts";
 import { planCommand } from "./plan.ts";
 import { trainCommand } from "./train.ts";
 
@@ -21,6 +22,7 @@ export async function main(args: readonly string[]): Promise<void> {
       .command("train", trainCommand())
       .command("plan", planCommand())
       .command("generate", generateCommand())
+      .command("import", importCommand())
       .command("experiments", experimentsCommand())
       .command("data", dataCommand())
       .command("doctor", doctorCommand())

@@ -105,7 +105,7 @@ function render(plan: Plan, { parameters, memory, flops, bytes, time }: PlanRepo
     `  saved activations: ${Object.entries(savedActivationsBy).map(saved).join(", ")}`,
     section("FLOPs per token", [
       ["", "forward", "training"],
-      ...Object.entries(flops.perToken.forward).map(([name, forward]) => [
+      ...Object.entries(flops.perToken.forward).filter(([, forward]) => forward > 0).map(([name, forward]) => [
         words(name),
         metric(forward),
         metric(flops.perToken.training[name as keyof typeof flops.perToken.training]),
@@ -138,9 +138,12 @@ function bankRows(banks: readonly Bank[]): string[][] {
   ];
 }
 
-/** Which sites use which expert bank. */
+/** Which sites use which bank of experts or dense feed-forward. */
 function expertRows(plan: Plan): string[][] {
-  const sitesOf = Map.groupBy(plan.sites.keys(), (index) => plan.sites[index]!.experts);
+  const sitesOf = Map.groupBy(plan.sites.keys(), (index) => {
+    const { experts, feedForward } = plan.sites[index]!;
+    return experts ?? feedForward ?? ""; // a site has one of them
+  });
   return [...sitesOf].map(([id, sites]) => [id, ranges(sites)]);
 }
 

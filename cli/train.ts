@@ -15,6 +15,10 @@ export function trainCommand() {
     .option("--data <...files:file>", "Train on these text files; the last 5% of their tokens are held out.")
     .option("--steps <n:integer>", "Stop after step n of the run; the schedule keeps its length.")
     .option("--out <folder:file>", "Folder of the run (default: runs/NAME).")
+    .option(
+      "--from <run:file>",
+      "Start a new run with the weights of this run's newest checkpoint, or of a checkpoint.",
+    )
     .option("--resume", "Go on from the newest checkpoint in the run's folder.")
     .option("--tie <g:integer>", "Tie the experts of this many consecutive middle sites.")
     .option("--expand <experts:integer>", "Experts of a middle bank.")
@@ -32,10 +36,17 @@ export function trainCommand() {
     .example("Your own text", "bowline train quickstart --data book.txt notes.txt --out runs/book")
     .example("Interrupt with Ctrl-C, then go on", "bowline train quickstart --resume")
     .example("Change the experiment", "bowline train nano --tie 2 --set train.lr=0.01 --out runs/nano-tie2")
+    .example(
+      "Other data for the weights of a run",
+      "bowline train nano --from runs/nano --data book.txt --out runs/book",
+    )
     .example("An experiment of your own", "bowline train my_experiment.ts --steps 20")
     .action(async ({ data, steps, out, threads, ...options }, source) => {
       checkAtLeast("--steps", steps, 1);
       checkAtLeast("--threads", threads, 1);
+      if (options.from !== undefined && options.resume) {
+        throw new ValidationError("Cannot use --from with --resume: a run that goes on has its own weights");
+      }
       const { loadManifest, resolve: resolvePlan } = await import("../experiments/mod.ts");
       // Absolute, so that a run can be resumed from another folder.
       const manifest = await loadManifest(source, { ...options, data: data?.map((file) => resolve(file)) });
@@ -45,12 +56,15 @@ export function trainCommand() {
           `Cannot train to step ${steps}: the schedule ends at step ${plan.train.steps}; use --set train.steps=${steps}`,
         );
       }
+      const { findCheckpoint } = await import("./run/folder.ts");
+      const from = options.from === undefined ? undefined : resolve(await findCheckpoint(options.from));
       const { train } = await import("./run/train.ts");
       await train({ manifest, plan }, {
         out: out ?? join("runs", plan.name),
         steps: steps ?? plan.train.steps,
         threads: threads ?? 0,
         parent: options.parent,
+        from,
         isResuming: options.resume ?? false,
         isJson: options.json ?? false,
         logLevel: options.quiet ? "warn" : options.logLevel,

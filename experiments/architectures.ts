@@ -25,7 +25,7 @@ const qwen3: Record<string, Size> = {
 const deepseek = Object.fromEntries(Object.entries(olmoe).map(([scale, size]) => [scale, { ...size, topK: 6 }]));
 
 /** The published families of the main experiments, by scale. */
-const sizes: Record<Exclude<Family, "vanilla">, Record<string, Size>> = {
+const sizes: Record<Exclude<Family, "vanilla" | "mixtral">, Record<string, Size>> = {
   "olmoe": olmoe,
   "qwen3": qwen3,
   "deepseek-style": deepseek,

@@ -18,6 +18,7 @@ const FAMILIES: Record<string, Partial<Manifest["model"]>> = {
   "olmoe": OLMOE,
   "deepseek-style": OLMOE,
   "qwen3": { qkNorm: "head", clamp: null, router: { score: "softmax-then-top-k", renormalize: true }, eps: 1e-6 },
+  "mixtral": { qkNorm: "none", clamp: null, router: { score: "softmax-then-top-k", renormalize: true }, eps: 1e-5 },
   "vanilla": {
     qkNorm: "head",
     clamp: null,
@@ -32,7 +33,14 @@ const LEARNING_RATES: Record<string, number> = { muon: 0.02, adamw: 3e-4 };
 
 /** Published numbers where there are such; data, checkpoints and evaluation are this project's choice. */
 const DEFAULTS = {
-  model: { ropeTheta: 10_000, maxSeqLen: 4096, paddingToken: null, tiedHead: false },
+  model: {
+    denseLayers: [],
+    denseWidth: null,
+    ropeTheta: 10_000,
+    maxSeqLen: 4096,
+    paddingToken: null,
+    tiedHead: false,
+  },
   tie: {
     groupSize: 1,
     skipFirst: 2,
@@ -40,7 +48,7 @@ const DEFAULTS = {
     expand: null,
     loops: null,
     share: ["experts"],
-    partitions: { attentionNorm: null, attention: null, ffnNorm: null, router: null, experts: null },
+    partitions: { attentionNorm: null, attention: null, ffnNorm: null, router: null, experts: null, feedForward: null },
     adapterRank: null,
   },
   losses: { balance: { coefficient: 0.01, counts: "top-k" }, z: { coefficient: 1e-4 }, maskLastTarget: false },

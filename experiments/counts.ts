@@ -23,7 +23,9 @@ export function countParameters(plan: Plan): ParameterCounts {
   const total = sum(plan.banks.map(bankElements));
   const experts = sum(plan.banks.filter((bank) => bank.kind === "experts").map(bankElements));
   const chosen = sum(
-    siteBanks(plan).map(({ router, experts }) => router.options.topK * bankElements(experts) / experts.shape.E),
+    siteBanks(plan).map(({ moe }) =>
+      moe ? moe.router.options.topK * bankElements(moe.experts) / moe.experts.shape.E : 0
+    ),
   );
   return { total, experts, active: total - experts + chosen };
 }
@@ -36,8 +38,10 @@ export interface TokenFlops {
   attentionScores: number;
   /** Router logits. */
   router: number;
-  /** K experts at every site. */
+  /** K experts at every site that has some. */
   experts: number;
+  /** Dense feed-forward, at the sites that have it. */
+  feedForward: number;
   /** Logits of the vocabulary. */
   head: number;
   /** Sum of the above; norms, rotations, softmax and the like are left out. */
@@ -72,8 +76,11 @@ export function countFlops(plan: Plan): Flops {
     ),
     // Two products of 2 H P FLOPs per key; position s sees s + 1 keys, (S + 1) / 2 in the mean.
     attentionScores: overSites(plan, ({ attention: { shape: { H, P } } }) => 2 * H * P * (seqLen + 1)),
-    router: overSites(plan, ({ router: { shape: { D, E } } }) => 2 * D * E),
-    experts: overSites(plan, ({ router, experts: { shape: { D, F } } }) => 6 * router.options.topK * D * F),
+    router: overSites(plan, ({ moe }) => moe ? 2 * bankElements(moe.router) : 0),
+    experts: overSites(plan, ({ moe }) => {
+      return moe ? 6 * moe.router.options.topK * moe.experts.shape.D * moe.experts.shape.F : 0;
+    }),
+    feedForward: overSites(plan, ({ dense }) => dense ? 2 * bankElements(dense) : 0),
     head: 2 * plan.model.vocab * plan.model.width,
   });
   const training = withTotal({
@@ -81,6 +88,7 @@ export function countFlops(plan: Plan): Flops {
     attentionScores: 3 * forward.attentionScores,
     router: 3 * forward.router,
     experts: 3 * forward.experts,
+    feedForward: 3 * forward.feedForward,
     head: 3 * forward.head,
   });
   const tokens = tokensPerStep(plan);
@@ -131,7 +139,9 @@ export function countTraffic(plan: Plan, savedPerMicroStep: number): Traffic {
   const microStep = plan.train.batch * plan.train.seqLen;
   // Forward, input gradient, and read and write of the weight gradient; once more to recompute.
   const passes = plan.train.recompute ? 5 : 4;
-  const used = overSites(plan, (site) => sum(Object.values(site).map((bank) => bank ? bankElements(bank) : 0)));
+  const used = overSites(plan, ({ moe, ...site }) => {
+    return sum([...Object.values(site), moe?.router, moe?.experts].map((bank) => bank ? bankElements(bank) : 0));
+  });
   const head = bankElements(
     plan.model.head === plan.model.embedding
       ? bankOf(plan, plan.model.head, "embedding")

@@ -4,10 +4,13 @@
  */
 
 /** Architectures whose options are known. */
-export type Family = "olmoe" | "qwen3" | "deepseek-style" | "vanilla";
+export type Family = "olmoe" | "qwen3" | "mixtral" | "deepseek-style" | "vanilla";
 
-/** What a site is made of, in the order it computes. Sites that share a part use one bank of it. */
-export const SITE_PARTS = ["attentionNorm", "attention", "ffnNorm", "router", "experts"] as const;
+/**
+ * What a site is made of, in the order it computes: router and experts, or a dense feed-forward. Sites that share a part
+ * use one bank of it.
+ */
+export const SITE_PARTS = ["attentionNorm", "attention", "ffnNorm", "router", "experts", "feedForward"] as const;
 
 /** A part of a site. */
 export type SitePart = typeof SITE_PARTS[number];
@@ -42,6 +45,8 @@ export interface Manifest {
     experts: number;
     topK: number;
     expertWidth: number;
+    denseLayers: number[];
+    denseWidth: number | null;
     qkNorm: "whole" | "head" | "none";
     clamp: number | null;
     router: { score: "softmax-then-top-k" | "top-k-then-softmax"; renormalize: boolean };

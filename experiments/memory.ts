@@ -54,15 +54,22 @@ export function countMemory(plan: Plan): Memory {
 }
 
 /** What the backward pass of a site reads of its forward pass, in elements. */
-function savedElements({ attention, router, experts }: SiteBanks, T: number): number {
+function savedElements({ attention, moe, dense }: SiteBanks, T: number): number {
   const { D, H, Hkv, P } = attention.shape;
-  const [N, E, F] = [T * router.options.topK, experts.shape.E, experts.shape.F];
   return sum([
     T * D, // input of the attention half
     T * (H + 2 * Hkv) * P, // q, k, v as projected
     T * H * P, // output of attention before wo
     T * H, // log-sum-exp of its scores
     T * D, // input of the feed-forward half
+    moe ? savedByExperts(moe, T) : 0,
+    dense ? T * 2 * dense.shape.F : 0, // gate and up projections
+  ]);
+}
+
+function savedByExperts({ router, experts }: NonNullable<SiteBanks["moe"]>, T: number): number {
+  const [N, E, F] = [T * router.options.topK, experts.shape.E, experts.shape.F];
+  return sum([
     T * E + T, // router scores and log-sum-exp
     2 * N, // expert ids and combine weights
     2 * N + E + 1, // dispatch plan: both row maps, offsets
@@ -85,13 +92,15 @@ function scratchElements(plan: Plan, T: number): number {
   const most = (size: (site: SiteBanks) => number) => T * Math.max(...sites.map(size));
   const q = most(({ attention: { shape: { H, P } } }) => H * P);
   const kv = most(({ attention: { shape: { Hkv, P } } }) => Hkv * P);
-  const N = most(({ router }) => router.options.topK);
-  const NF = most(({ router, experts }) => router.options.topK * experts.shape.F);
+  const N = most(({ moe }) => moe?.router.options.topK ?? 0);
+  const NF = most(({ moe }) => moe ? moe.router.options.topK * moe.experts.shape.F : 0);
+  const TF = most(({ dense }) => dense?.shape.F ?? 0);
   return sum([
     3 * T * D + 3 * T, // residual stream, its gradient, input of the head; tokens, targets, losses
     2 * T * D + 4 * q + 5 * kv, // attention: normed input, q, k, v ready for use, and the gradients of all
     2 * most(({ adapter }) => adapter?.shape.R ?? 0), // the adapter's inner vector and its gradient
-    2 * T * D + most(({ experts }) => experts.shape.E), // feed-forward: normed input, its gradient, logits
+    (N > 0 ? 2 * T * D : 0) + most(({ moe }) => moe?.experts.shape.E ?? 0), // experts: normed input, its gradient, logits
     2 * N * D + 4 * NF + N, // rows in expert order, activations, and their gradients
+    TF > 0 ? 2 * T * D + 4 * TF + 4 * T + 2 : 0, // dense: the same, weights that are 1 and the order of the rows
   ]);
 }

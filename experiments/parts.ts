@@ -62,6 +62,11 @@ export function parts(bank: Bank): Part[] {
       const pieces = bank.options.muonSlices === "split" ? 2 : 1;
       return [matrices("gate_up", [E, 2 * F, D], pieces), matrices("down", [E, D, F])];
     }
+    case "feed_forward": {
+      const { D, F } = bank.shape;
+      const pieces = bank.options.muonSlices === "split" ? 2 : 1;
+      return [matrices("gate_up", [2 * F, D], pieces), matrices("down", [D, F])];
+    }
   }
 }
 
@@ -80,8 +85,10 @@ export interface SiteBanks {
   attentionNorm: BankOf<"norm">;
   attention: BankOf<"attention">;
   ffnNorm: BankOf<"norm">;
-  router: BankOf<"router">;
-  experts: BankOf<"experts">;
+  /** Router and experts, or null where the site is dense. */
+  moe: { router: BankOf<"router">; experts: BankOf<"experts"> } | null;
+  /** The dense feed-forward, or null. */
+  dense: BankOf<"feed_forward"> | null;
   adapter: BankOf<"adapter"> | null;
 }
 
@@ -104,8 +111,10 @@ export function siteBanks(plan: Plan): SiteBanks[] {
     attentionNorm: bankOf(plan, site.attentionNorm, "norm"),
     attention: bankOf(plan, site.attention, "attention"),
     ffnNorm: bankOf(plan, site.ffnNorm, "norm"),
-    router: bankOf(plan, site.router, "router"),
-    experts: bankOf(plan, site.experts, "experts"),
+    moe: site.router === null || site.experts === null
+      ? null
+      : { router: bankOf(plan, site.router, "router"), experts: bankOf(plan, site.experts, "experts") },
+    dense: site.feedForward === null ? null : bankOf(plan, site.feedForward, "feed_forward"),
     adapter: site.adapter === null ? null : bankOf(plan, site.adapter, "adapter"),
   }));
 }

@@ -9,7 +9,7 @@ import { checkpoint, data, evaluation, losses } from "./schema.ts";
 /** A resolved experiment. */
 export interface Plan {
   /** Version of this format. */
-  format: 2;
+  format: 3;
   /** Name of the experiment. */
   name: string;
   /** Seed of the initial weights and of the data order, u32. */
@@ -85,6 +85,8 @@ export interface BankKinds {
   router: { shape: { D: number; E: number }; options: { topK: number } & Manifest["model"]["router"] };
   /** Gate and up, fused: (E, 2F, D), and down: (E, D, F). */
   experts: { shape: { E: number; D: number; F: number }; options: { muonSlices: "fused" | "split" } };
+  /** Gate and up, fused: (2F, D), and down: (D, F). */
+  feed_forward: { shape: { D: number; F: number }; options: { muonSlices: "fused" | "split" } };
   /** A low-rank addition to the q and k projections (LoRA, arXiv 2106.09685): a (R, D), b_q (H P, R), b_k (Hkv P, R). */
   adapter: { shape: { D: number; H: number; Hkv: number; P: number; R: number }; options: Record<string, never> };
 }
@@ -95,18 +97,20 @@ export type BankOf<K extends keyof BankKinds> = BankCommon & { kind: K } & BankK
 /** A bank: parameters that one or more sites use. */
 export type Bank = { [K in keyof BankKinds]: BankOf<K> }[keyof BankKinds];
 
-/** A layer application: the ids of the banks it uses. */
+/** A layer application: the ids of the banks it uses. It has either a router and experts, or a dense feed-forward. */
 export interface Site {
   /** Norm before attention. */
   attentionNorm: string;
   /** Attention. */
   attention: string;
-  /** Norm before the experts. */
+  /** Norm before the experts or the dense feed-forward. */
   ffnNorm: string;
-  /** Router; it has as many outputs as the bank of experts has experts. */
-  router: string;
-  /** Experts. */
-  experts: string;
+  /** Router, or null; it has as many outputs as the bank of experts has experts. */
+  router: string | null;
+  /** Experts, or null. */
+  experts: string | null;
+  /** Dense feed-forward, or null. */
+  feedForward: string | null;
   /** Low-rank addition to q and k, or null. */
   adapter: string | null;
 }
@@ -151,12 +155,13 @@ const banks: z.ZodType<Bank[]> = z.array(z.discriminatedUnion("kind", [
     renormalize: z.boolean(),
   }),
   bank("experts", { E: size, D: size, F: size }, { muonSlices: z.enum(["fused", "split"]) }),
+  bank("feed_forward", { D: size, F: size }, { muonSlices: z.enum(["fused", "split"]) }),
   bank("adapter", { D: size, H: size, Hkv: size, P: size, R: size }, {}),
 ]));
 
 /** The schema of plan.json: unknown and missing keys are errors. */
 export const planSchema: z.ZodType<Plan> = z.strictObject({
-  format: z.literal(2),
+  format: z.literal(3),
   name: text,
   seed: z.int().min(0).max(2 ** 32 - 1),
   model: z.strictObject({
@@ -175,8 +180,9 @@ export const planSchema: z.ZodType<Plan> = z.strictObject({
     attentionNorm: text,
     attention: text,
     ffnNorm: text,
-    router: text,
-    experts: text,
+    router: text.nullable(),
+    experts: text.nullable(),
+    feedForward: text.nullable(),
     adapter: text.nullable(),
   })).min(1),
   losses,

@@ -19,7 +19,7 @@ export function resolve(m: Manifest): Plan {
   const { kind, muon: { slices: __, ...muon }, adamw: { lrRatio, ...adamw }, clipNorm } = m.optimizer;
   const { banks, sites } = layOutModel(m);
   return {
-    format: 2,
+    format: 3,
     name: m.name,
     seed,
     model: {
@@ -77,9 +77,24 @@ function layOutModel(manifest: Manifest): Pick<Plan, "banks" | "sites"> {
     options: { muonSlices: optimizer.muon.slices },
     lrDivisor: lrDivisor(manifest, "experts", group),
   });
+  const feedForward = (group: Group): BankBody => ({
+    ...matrices,
+    kind: "feed_forward",
+    // A rule of manifests: there is a width wherever there is a dense site.
+    shape: { D, F: model.denseWidth! },
+    options: { muonSlices: optimizer.muon.slices },
+    lrDivisor: lrDivisor(manifest, "feedForward", group),
+  });
 
   const topology = partitions(manifest);
-  const { banks, sites } = layOut(topology, { attentionNorm: norm, attention, ffnNorm: norm, router, experts });
+  const { banks, sites } = layOut(topology, {
+    attentionNorm: norm,
+    attention,
+    ffnNorm: norm,
+    router,
+    experts,
+    feedForward,
+  });
   const rank = tie.adapterRank;
   const adapted = topology.attention.filter((group) => rank !== null && group.length > 1).flat().sort((a, b) => a - b);
   const adapters = adapted.map((_, n): Bank => ({
@@ -113,7 +128,7 @@ function layOutModel(manifest: Manifest): Pick<Plan, "banks" | "sites"> {
  * group, shared or not, as the published ablation has it, whose AdamW divides nothing. A number holds for every bank of
  * a tied model's middle, as published, and for any other bank that is shared.
  */
-function lrDivisor(manifest: Manifest, part: "attention" | "experts", group: Group): number {
+function lrDivisor(manifest: Manifest, part: "attention" | "experts" | "feedForward", group: Group): number {
   const { tie, train, optimizer } = manifest;
   const mode = train.tiedLrDivisor;
   const isByGroup = train.divisorScope === "loop-group";

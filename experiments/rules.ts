@@ -1,6 +1,6 @@
 /** What the keys of a manifest must be to one another, beyond what each must be by itself. */
 import { type Manifest, SITE_PARTS } from "./manifest.ts";
-import { expertsAt, partitions, sitesOfLoops } from "./topology.ts";
+import { expertsAt, hasPart, partitions, sitesOfLoops } from "./topology.ts";
 
 /** A demand on the keys of a manifest. */
 export interface Rule {
@@ -32,6 +32,7 @@ function modelRules({ model, losses, train, data, eval: evaluation }: Manifest):
     ),
     rule("model.headDim", model.headDim, "an even number (rotary pairs)", model.headDim % 2 === 0),
     rule("model.topK", model.topK, `at most model.experts (${model.experts})`, model.topK <= model.experts),
+    ...denseRules(model),
     rule(
       "model.router.renormalize",
       model.router.renormalize,
@@ -124,6 +125,17 @@ function modelRules({ model, losses, train, data, eval: evaluation }: Manifest):
   ];
 }
 
+function denseRules({ denseLayers, denseWidth, layers }: Manifest["model"]): Rule[] {
+  const path = "model.denseLayers";
+  const hasDense = denseLayers.length > 0;
+  return [
+    rule(path, denseLayers, `sites 0 to ${layers - 1}`, denseLayers.every((site) => site < layers)),
+    rule(path, denseLayers, "every site once", new Set(denseLayers).size === denseLayers.length),
+    rule("model.denseWidth", denseWidth, `a width for ${path}`, !hasDense || denseWidth !== null),
+    rule("model.denseWidth", denseWidth, `null where ${path} is empty`, hasDense || denseWidth === null),
+  ];
+}
+
 /** Groups of sites, before anything is shared by them. */
 function groupRules({ model, tie }: Manifest): Rule[] {
   const middle = tie.loops ? looped(tie.loops) : model.layers - tie.skipFirst - tie.skipLast;
@@ -168,8 +180,16 @@ function* partitionRules(manifest: Manifest): Generator<Rule> {
     );
     const twice = numbers.find((site, i) => numbers.indexOf(site) !== i);
     yield rule(path, groups, `every site once: site ${twice} is named twice`, twice === undefined);
-    const missing = Array.from({ length: model.layers }, (_, site) => site).filter((site) => !numbers.includes(site));
+    const sites = Array.from({ length: model.layers }, (_, site) => site);
+    const missing = sites.filter((site) => hasPart(manifest, site, part) && !numbers.includes(site));
     yield rule(path, groups, `every site once: site ${missing[0]} is in no group`, missing.length === 0);
+    const without = numbers.filter((site) => !hasPart(manifest, site, part));
+    yield rule(
+      path,
+      groups,
+      `sites that have this part: site ${without[0]} has not (model.denseLayers)`,
+      without.length === 0,
+    );
     yield rule(path, groups, "groups of at least one site", groups.every((group) => group.length > 0));
   }
   const topology = partitions(manifest);

@@ -25,18 +25,24 @@ const SHARE = "a number above 0 and at most 1";
 const SEED = "an integer from 0 to 4294967295";
 
 const model = z.strictObject({
-  family: z.enum(["olmoe", "qwen3", "deepseek-style", "vanilla"]).describe(
+  family: z.enum(["olmoe", "qwen3", "mixtral", "deepseek-style", "vanilla"]).describe(
     "architecture: gives qkNorm, clamp, router and eps where they are not set",
   ),
   vocab: integer(1).describe("V: rows of the embedding and of the head"),
   width: integer(1).describe("D: width of the residual stream"),
-  layers: integer(1).describe("L: number of sites, one attention and one expert layer each"),
+  layers: integer(1).describe("L: number of sites, one attention and one feed-forward each"),
   heads: integer(1).describe("H: query heads"),
   kvHeads: integer(1).describe("Hkv: key/value heads, a divisor of heads (default: heads)"),
   headDim: integer(1).describe("P: width of a head, even (default: width / heads)"),
   experts: integer(1).describe("E: experts of a bank"),
   topK: integer(1).describe("K: experts that each token uses at a site"),
   expertWidth: integer(1).describe("F: hidden width of an expert"),
+  denseLayers: z.array(integer(0), "a list of site numbers").describe(
+    "sites that have a dense feed-forward in place of router and experts",
+  ),
+  denseWidth: integer(1, "an integer of at least 1 or null").nullable().describe(
+    "hidden width of a dense feed-forward; null where there is none",
+  ),
   qkNorm: z.enum(["whole", "head", "none"]).describe("RMSNorm of queries and keys: whole vector, per head, or none"),
   clamp: positive("a positive finite number or null").nullable().describe(
     "queries, keys and values are cut to [-clamp, clamp] after the norm; null: not cut",
@@ -57,7 +63,7 @@ const model = z.strictObject({
 const PARTITION = "groups of site numbers such as [[0, 2], [1, 3]], or null";
 const partition = (part: string) =>
   z.array(z.array(z.int(PARTITION), PARTITION), PARTITION).nullable().describe(
-    `which sites share ${part}: groups in which every site stands once; null: as share says`,
+    `which sites share ${part}: groups in which every site that has it stands once; null: as share says`,
   );
 
 const LOOPS = "pairs [layers, loops] of integers of at least 1, or null";
@@ -82,6 +88,7 @@ const tie = z.strictObject({
     ffnNorm: partition("the norm before the experts"),
     router: partition("the router"),
     experts: partition("experts"),
+    feedForward: partition("the dense feed-forward"),
   }).describe("any sharing, part by part; a part that is given here is not shared by group"),
   adapterRank: integer(1, "an integer of at least 1 or null").nullable().describe(
     "rank of a low-rank adapter (LoRA) on q and k, one for each site whose attention is shared; null: none",

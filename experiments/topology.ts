@@ -5,7 +5,7 @@ import type { Bank, Site } from "./plan.ts";
 /** Sites that share one bank, by index, ascending. */
 export type Group = readonly number[];
 
-/** The groups of one bank kind: every site is in exactly one, and groups stand in order of first use. */
+/** The groups of one bank kind: every site that has it is in exactly one, and groups stand in order of first use. */
 export type Partition = readonly Group[];
 
 /** For each part of a site, how the sites share its banks. */
@@ -20,6 +20,7 @@ const PREFIXES: Record<SitePart, string> = {
   ffnNorm: "ffn_norm",
   router: "router",
   experts: "experts",
+  feedForward: "feed_forward",
 };
 
 /** The partition in which no two of `sites` sites share anything. */
@@ -81,6 +82,12 @@ export function groupOf(partition: Partition, site: number): Group {
   return partition.find((group) => group.includes(site)) ?? [site];
 }
 
+/** Whether a site has a part: router and experts, or a dense feed-forward, and all else. */
+export function hasPart({ model }: Manifest, site: number, part: SitePart): boolean {
+  const isDense = model.denseLayers.includes(site);
+  return part === "feedForward" ? isDense : !isDense || (part !== "router" && part !== "experts");
+}
+
 /** How the sites of a manifest share each part. */
 export function partitions(manifest: Manifest): Topology {
   const { model, tie } = manifest;
@@ -89,7 +96,11 @@ export function partitions(manifest: Manifest): Topology {
   const shared = siteGroups(manifest);
   const partition = (part: SitePart): Partition => {
     const groups = tie.partitions[part];
-    return groups ? given(groups) : tie.share.includes(part) ? shared : untied(model.layers);
+    if (groups) return given(groups);
+    const all = tie.share.includes(part) ? shared : untied(model.layers);
+    return all.map((group) => group.filter((site) => hasPart(manifest, site, part))).filter((group) =>
+      group.length > 0
+    );
   };
   return Object.fromEntries(SITE_PARTS.map((part) => [part, partition(part)])) as Topology;
 }
@@ -108,6 +119,9 @@ export function expertsAt(manifest: Manifest, site: number): number {
 /** A site without its adapter, which no other site shares. */
 export type SharedParts = Pick<Site, SitePart>;
 
+/** A site before its banks are known; the parts that it has not stay null. */
+const NO_PARTS = { router: null, experts: null, feedForward: null };
+
 /** Makes the banks of a topology, numbered in order of first use, and for each site the ids of those it uses. */
 export function layOut(
   topology: Topology,
@@ -119,7 +133,7 @@ export function layOut(
     topology[part].forEach((group, n) => {
       const id = `${PREFIXES[part]}.${n}`;
       banks.push({ id, uses: group.length, ...make[part](group) });
-      for (const site of group) sites[site] = { ...sites[site], [part]: id };
+      for (const site of group) sites[site] = { ...NO_PARTS, ...sites[site], [part]: id };
     });
   }
   return { banks, sites: sites as SharedParts[] };

@@ -5,7 +5,17 @@ import type { StatValues } from "../../ffi/ts/stats.ts";
 
 /** Something that happened in a run; `step` counts completed optimizer steps. NaN is written as null. */
 export type RunEvent =
-  | { type: "start"; step: number; name: string; steps: number; threads: number; isa: string; data: DataInfo }
+  | {
+    type: "start";
+    step: number;
+    name: string;
+    steps: number;
+    threads: number;
+    isa: string;
+    data: DataInfo;
+    /** The checkpoint whose weights the run started with, unless they were drawn. */
+    from?: string;
+  }
   | ReturnType<typeof stepEvent>
   | ReturnType<typeof evalEvent>
   | ReturnType<typeof dataEvent>

@@ -31,6 +31,8 @@ export interface RunOptions {
   readonly threads: number;
   /** Go on from the newest checkpoint. */
   readonly isResuming: boolean;
+  /** The checkpoint whose weights a new run starts with. */
+  readonly from?: string | undefined;
   /** The process that this one works for: wait for the folder if it is in use, and stop when that process ends. */
   readonly parent?: number | undefined;
   /** Print events to stdout, and nothing else there. */

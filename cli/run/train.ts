@@ -52,6 +52,7 @@ export async function train(experiment: Experiment, options: RunOptions): Promis
     const request = { files: dataFiles(experiment), cacheDir: cacheFolder() };
     await display.during("reading the data", trainer.stats, trainer.attachData(request));
     if (checkpoint) await trainer.load(checkpoint.path);
+    else if (options.from !== undefined) await trainer.loadWeights(options.from);
     const data = trainer.dataInfo();
     const environment = describeEnvironment(options.threads);
     const { manifest, plan } = experiment;
@@ -67,7 +68,8 @@ export async function train(experiment: Experiment, options: RunOptions): Promis
     using events = await EventLog.open(folder.eventsPath, { step, steps, isEchoed: isJson });
     const alarm = alarmOf(experiment, events.before);
     const { threads, core: { isa } } = environment;
-    events.write({ type: "start", step, name: plan.name, steps, threads, isa, data });
+    const origin = options.from === undefined ? {} : { from: options.from };
+    events.write({ type: "start", step, name: plan.name, steps, threads, isa, data, ...origin });
     announce(log, options.out, step, data);
     const savedStep = checkpoint?.step;
     await trainRecorded({
@@ -99,6 +101,8 @@ async function trainRecorded(run: Run): Promise<void> {
   const end = (reason: Extract<RunEvent, { type: "end" }>["reason"]) =>
     run.events.write({ type: "end", step: run.step, reason, seconds: (performance.now() - started) / 1000 });
   try {
+    // Their weights come from nowhere else when such a run is stopped and resumed.
+    if (run.options.from !== undefined) await save(run);
     const held = await trainLoop(run);
     await save(run);
     if (!held) {

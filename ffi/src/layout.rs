@@ -91,6 +91,14 @@ impl AttentionUse {
         self.kv_heads * self.head_dim
     }
 
+    /// Lengths of the gains of q and k, if there are any.
+    pub fn norm_widths(&self) -> (usize, usize) {
+        match self.options.qk_norm {
+            QkNorm::Head => (self.head_dim, self.head_dim),
+            QkNorm::Whole | QkNorm::None => (self.q_width(), self.kv_width()),
+        }
+    }
+
     /// The shape of a call over (batch, seq).
     pub fn dims(&self, batch: usize, seq: usize) -> AttentionDims {
         AttentionDims { batch, seq, heads: self.heads, kv_heads: self.kv_heads, head_dim: self.head_dim }
@@ -110,11 +118,47 @@ pub struct MoeUse {
     pub bank: usize,
 }
 
+#[derive(Clone, Copy, Debug)]
+pub struct DenseUse {
+    pub norm: NormUse,
+    /// (2F, D)
+    pub gate_up: ParamId,
+    /// (D, F)
+    pub down: ParamId,
+    /// `F`
+    pub width: usize,
+}
+
+/// The second half of a site.
+#[derive(Clone, Copy, Debug)]
+pub enum FfnUse {
+    Moe(MoeUse),
+    Dense(DenseUse),
+}
+
+impl FfnUse {
+    /// The half with a router, if it is one.
+    pub fn moe(&self) -> Option<&MoeUse> {
+        match self {
+            FfnUse::Moe(moe) => Some(moe),
+            FfnUse::Dense(_) => None,
+        }
+    }
+
+    /// The dense half, if it is one.
+    pub fn dense(&self) -> Option<&DenseUse> {
+        match self {
+            FfnUse::Moe(_) => None,
+            FfnUse::Dense(dense) => Some(dense),
+        }
+    }
+}
+
 /// What one site uses.
 #[derive(Clone, Copy, Debug)]
 pub struct SiteUse {
     pub attention: AttentionUse,
-    pub moe: MoeUse,
+    pub ffn: FfnUse,
 }
 
 /// All parameters and who uses them.
@@ -147,9 +191,8 @@ impl Layout {
         };
         let mut sites = Vec::new();
         for site in &plan.sites {
-            let (attention, router, experts) = (bank_of(&site.attention), bank_of(&site.router), bank_of(&site.experts));
+            let attention = bank_of(&site.attention);
             let options: AttentionOptions = plan.banks[attention].options()?;
-            let route: RouterOptions = plan.banks[router].options()?;
             let w = first[attention];
             let (heads, kv_heads, head_dim) =
                 (plan.banks[attention].dim("H"), plan.banks[attention].dim("Hkv"), plan.banks[attention].dim("P"));
@@ -170,20 +213,7 @@ impl Layout {
                     kv_heads,
                     head_dim,
                 },
-                moe: MoeUse {
-                    norm: norm(&site.ffn_norm)?,
-                    w_router: first[router],
-                    rule: RouterRule {
-                        experts: plan.banks[router].dim("E"),
-                        top_k: route.top_k,
-                        score: route.score,
-                        renormalize: route.renormalize,
-                    },
-                    gate_up: first[experts],
-                    down: first[experts] + 1,
-                    expert_width: plan.banks[experts].dim("F"),
-                    bank: experts,
-                },
+                ffn: ffn_use(plan, site, &first, norm(&site.ffn_norm)?)?,
             });
         }
         Ok(Layout {
@@ -203,17 +233,43 @@ impl Layout {
         self.params.iter().position(|p| p.name == name)
     }
 
+    /// Number of sites that have a router.
+    pub fn routed_sites(&self) -> usize {
+        self.sites.iter().filter(|site| site.ffn.moe().is_some()).count()
+    }
+
     /// Sites grouped by the expert bank they share, only groups of at least two, in order of first use.
     pub fn tied_groups(&self) -> Vec<Vec<usize>> {
         let mut groups: Vec<(usize, Vec<usize>)> = Vec::new();
-        for (i, site) in self.sites.iter().enumerate() {
-            match groups.iter_mut().find(|(bank, _)| *bank == site.moe.bank) {
+        for (i, moe) in self.sites.iter().enumerate().filter_map(|(i, site)| Some((i, site.ffn.moe()?))) {
+            match groups.iter_mut().find(|(bank, _)| *bank == moe.bank) {
                 Some((_, sites)) => sites.push(i),
-                None => groups.push((site.moe.bank, vec![i])),
+                None => groups.push((moe.bank, vec![i])),
             }
         }
         groups.into_iter().map(|(_, sites)| sites).filter(|sites| sites.len() > 1).collect()
     }
+}
+
+/// The second half of a site of a checked plan; `first` is the first parameter of each bank.
+fn ffn_use(plan: &Plan, site: &Site, first: &[ParamId], norm: NormUse) -> Result<FfnUse> {
+    let bank_of = |id: &str| plan.banks.iter().position(|b| b.id == id).expect("checked");
+    if let Some(id) = &site.feed_forward {
+        let bank = bank_of(id);
+        return Ok(FfnUse::Dense(DenseUse { norm, gate_up: first[bank], down: first[bank] + 1, width: plan.banks[bank].dim("F") }));
+    }
+    let bank = |id: &Option<String>| id.as_deref().map(bank_of).expect("checked");
+    let (router, experts) = (bank(&site.router), bank(&site.experts));
+    let route: RouterOptions = plan.banks[router].options()?;
+    Ok(FfnUse::Moe(MoeUse {
+        norm,
+        w_router: first[router],
+        rule: RouterRule { experts: plan.banks[router].dim("E"), top_k: route.top_k, score: route.score, renormalize: route.renormalize },
+        gate_up: first[experts],
+        down: first[experts] + 1,
+        expert_width: plan.banks[experts].dim("F"),
+        bank: experts,
+    }))
 }
 
 fn bank_params(params: &mut Vec<ParamSpec>, bank: &Bank) -> Result<()> {
@@ -270,13 +326,15 @@ fn bank_params(params: &mut Vec<ParamSpec>, bank: &Bank) -> Result<()> {
                 ParamSpec { init: Init::Zeros, ..matrices("b_k", &[bank.dim("Hkv") * p, r], 1) },
             ]);
         }
-        BankKind::Experts => {
-            let (e, f) = (bank.dim("E"), bank.dim("F"));
-            let parts = match bank.options::<ExpertsOptions>()?.muon_slices {
+        BankKind::Experts | BankKind::FeedForward => {
+            let f = bank.dim("F");
+            let parts = match bank.options::<FfnOptions>()?.muon_slices {
                 MuonSlices::Fused => 1,
                 MuonSlices::Split => 2,
             };
-            params.extend([matrices("gate_up", &[e, 2 * f, d], parts), matrices("down", &[e, d, f], 1)]);
+            let lead = bank.shape.get("E").into_iter().copied();
+            let shape = |rows: usize, cols: usize| lead.clone().chain([rows, cols]).collect::<Vec<_>>();
+            params.extend([matrices("gate_up", &shape(2 * f, d), parts), matrices("down", &shape(d, f), 1)]);
         }
     }
     Ok(())

@@ -13,6 +13,8 @@ pub mod data;
 pub mod error;
 pub mod files;
 pub mod generate;
+pub mod interop;
+pub mod jobs;
 pub mod layout;
 pub mod model;
 pub mod optim;
@@ -166,6 +168,25 @@ pub unsafe extern "C" fn bowline_trainer_load(id: u32, folder: *const u8, len: u
     let status = unsafe { &mut *status };
     status.guard(|| calls::load(id, Path::new(unsafe { text(folder, len) }?)));
     status.code()
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn bowline_trainer_load_weights(id: u32, folder: *const u8, len: u32, status: *mut Status) -> i32 {
+    let status = unsafe { &mut *status };
+    status.guard(|| calls::load_weights(id, Path::new(unsafe { text(folder, len) }?)));
+    status.code()
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn bowline_trainer_logits(
+    id: u32,
+    tokens: *const i32,
+    len: u32,
+    out: *mut f32,
+    cap: u32,
+    status: *mut Status,
+) -> u32 {
+    unsafe { &mut *status }.guard(|| unsafe { copy_out(&calls::logits(id, slice(tokens, len))?, out, cap) })
 }
 
 #[unsafe(no_mangle)]

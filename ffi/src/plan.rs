@@ -15,7 +15,7 @@ mod data;
 pub use data::*;
 
 /// The format this library reads and writes.
-pub const PLAN_FORMAT: u32 = 2;
+pub const PLAN_FORMAT: u32 = 3;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -62,6 +62,7 @@ pub enum BankKind {
     Attention,
     Router,
     Experts,
+    FeedForward,
     Adapter,
 }
 
@@ -80,7 +81,7 @@ pub struct Bank {
     pub kind: BankKind,
     /// Letter to size.
     pub shape: BTreeMap<String, usize>,
-    /// What else the kind needs: [`NormOptions`], [`AttentionOptions`], [`RouterOptions`], [`ExpertsOptions`].
+    /// What else the kind needs: [`NormOptions`], [`AttentionOptions`], [`RouterOptions`], [`FfnOptions`].
     pub options: serde_json::Value,
     /// Who updates the bank's matrices. Norm gains are always AdamW's.
     pub optimizer: OptimizerKind,
@@ -151,21 +152,23 @@ pub enum MuonSlices {
     Split,
 }
 
+/// Of experts and of a dense feed-forward.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct ExpertsOptions {
+pub struct FfnOptions {
     pub muon_slices: MuonSlices,
 }
 
-/// One layer application: the ids of its banks.
+/// One layer application: the ids of its banks. Its second half is either a router with experts, or a dense feed-forward.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Site {
     pub attention_norm: String,
     pub attention: String,
     pub ffn_norm: String,
-    pub router: String,
-    pub experts: String,
+    pub router: Option<String>,
+    pub experts: Option<String>,
+    pub feed_forward: Option<String>,
     /// A low-rank addition to q and k.
     pub adapter: Option<String>,
 }

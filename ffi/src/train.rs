@@ -12,6 +12,7 @@ use crate::model::{MicroStep, Model, Workspace};
 use crate::optim::{LearningRates, Optimizer, schedule};
 use crate::plan::Plan;
 
+mod logits;
 mod persist;
 
 pub use persist::open_model;
@@ -183,7 +184,7 @@ impl<B: Backend> Trainer<B> {
         let micro = MicroStep::new(
             targets,
             train.accumulation,
-            self.model.layout.sites.len(),
+            self.model.layout.routed_sites(),
             losses.balance.coefficient,
             counts,
             losses.z.coefficient,

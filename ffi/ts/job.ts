@@ -1,4 +1,4 @@
-/** Work on data that belongs to no model: looking at sources, tokenising them, training a tokenizer, checking shards. */
+/** Work that needs no model in memory: on data, and on checkpoints of other programs. */
 import type { Plan } from "../../experiments/mod.ts";
 import { core, readJson, utf8 } from "./library.ts";
 import { Stats } from "./stats.ts";
@@ -53,6 +53,21 @@ export type JobRequest =
     readonly job: "verify";
     /** A folder of shards. */
     readonly folder: string;
+  }
+  | {
+    readonly job: "import";
+    /** Folder of safetensors files. */
+    readonly folder: string;
+    /** Whose names its tensors have. */
+    readonly family: "olmoe" | "qwen3_moe" | "mixtral";
+    /** A plan of the same model, as JSON. */
+    readonly plan: string;
+    /** Whether the folder's tokenizer.json is the run's. */
+    readonly hasTokenizer: boolean;
+    /** The run folder to make. */
+    readonly out: string;
+    /** Other files of the run folder: name and content. */
+    readonly files: Readonly<Record<string, string>>;
   };
 
 /** Records of a source: those that became documents, and why others did not. */
@@ -118,12 +133,26 @@ export interface VerifyReport {
   readonly faults: readonly string[];
 }
 
+/** What `import` read. */
+export interface ImportReport {
+  readonly tensors: number;
+  /** Numbers in the model, each bank once. */
+  readonly parameters: number;
+  /** How the experts were stored: a matrix each, or all in one tensor. */
+  readonly form: "per-expert" | "fused";
+  /** Types that the numbers had. */
+  readonly dtypes: readonly string[];
+  /** The checkpoint's folder. */
+  readonly checkpoint: string;
+}
+
 /** The report of each job. */
 export interface JobReports {
   "inspect": InspectReport;
   "tokenize": TokenizeReport;
   "train-tokenizer": TrainTokenizerReport;
   "verify": VerifyReport;
+  "import": ImportReport;
 }
 
 /** How to run a job. */

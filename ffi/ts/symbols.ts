@@ -5,7 +5,7 @@
  */
 
 /** The ABI this table was written for; the core must answer the same number. */
-export const ABI_VERSION = 2;
+export const ABI_VERSION = 3;
 
 /** All functions of the core. */
 export const SYMBOLS = {
@@ -97,6 +97,28 @@ export const SYMBOLS = {
       "buffer", /* Status* */
     ],
     result: "i32",
+    nonblocking: true,
+  },
+  bowline_trainer_load_weights: {
+    parameters: [
+      "u32",
+      /* trainer */ "buffer",
+      /* const uint8_t* folder */ "u32",
+      /* uint32_t len */ "buffer", /* Status* */
+    ],
+    result: "i32",
+    nonblocking: true,
+  },
+  bowline_trainer_logits: {
+    parameters: [
+      "u32", /* trainer */
+      "buffer", /* const int32_t* tokens */
+      "u32", /* uint32_t len */
+      "buffer", /* float* out */
+      "u32", /* uint32_t cap */
+      "buffer", /* Status* */
+    ],
+    result: "u32", /* elements */
     nonblocking: true,
   },
   bowline_trainer_read: {

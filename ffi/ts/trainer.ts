@@ -114,6 +114,7 @@ export class Trainer implements Disposable {
   /** Numbers of the running call, written while it runs. */
   readonly stats: Stats = new Stats();
   readonly #handle: number;
+  readonly #vocab: number;
   #isBusy = false;
 
   /**
@@ -123,6 +124,7 @@ export class Trainer implements Disposable {
    * @param options How to run.
    */
   constructor(plan: Plan, options: TrainerOptions = {}) {
+    this.#vocab = plan.model.vocab;
     const text = utf8(JSON.stringify(plan));
     const status = new Status();
     this.#handle = core().bowline_trainer_new(text, text.length, options.threads ?? 0, status.bytes);
@@ -189,6 +191,26 @@ export class Trainer implements Disposable {
   async load(folder: string): Promise<void> {
     const path = utf8(folder);
     await this.#run((id, status) => core().bowline_trainer_load(id, path, path.length, status));
+  }
+
+  /**
+   * Takes the weights of a checkpoint whose banks and sites are the same; step, optimizer and data stay as they are.
+   */
+  async loadWeights(folder: string): Promise<void> {
+    const path = utf8(folder);
+    await this.#run((id, status) => core().bowline_trainer_load_weights(id, path, path.length, status));
+  }
+
+  /**
+   * The logits of one sequence, computed as text is generated: token by token, with a cache.
+   *
+   * @param tokens Token ids (n).
+   * @returns The logits (n, V) after each token.
+   */
+  async logits(tokens: Int32Array<ArrayBuffer>): Promise<Float32Array<ArrayBuffer>> {
+    const out = new Float32Array(tokens.length * this.#vocab);
+    await this.#run((id, status) => core().bowline_trainer_logits(id, tokens, tokens.length, out, out.length, status));
+    return out;
   }
 
   /** The model's parameters, each bank once. */

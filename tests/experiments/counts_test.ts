@@ -108,6 +108,31 @@ Deno.test("FLOPs equal those of the multiplications written out", () => {
   assert.equal(perStep.total, perStep.model + perStep.newtonSchulz);
 });
 
+Deno.test("a dense site costs its own matrices in place of router and experts", () => {
+  const [D, F, E, K, T] = [24, 40, 5, 2, 3 * 16];
+  const at = (denseLayers: number[]) => {
+    const model = { denseLayers, denseWidth: denseLayers.length > 0 ? F : null };
+    return plan(changed({ model, tie: { groupSize: 1 } }));
+  };
+  const [none, one] = [at([]), at([2])];
+  const [before, after] = [countParameters(none), countParameters(one)];
+  const expert = 3 * D * 12;
+  assert.equal(after.total - before.total, 3 * D * F - E * expert - E * D);
+  assert.equal(after.experts - before.experts, -E * expert);
+  assert.equal(after.active - before.active, 3 * D * F - K * expert - E * D);
+  const [cheap, dear] = [countFlops(none).perToken.forward, countFlops(one).perToken.forward];
+  assert.equal(cheap.feedForward, 0);
+  assert.equal(dear.feedForward, 6 * D * F);
+  assert.equal(dear.experts, cheap.experts * 5 / 6);
+  assert.equal(dear.total - cheap.total, 6 * D * F - 6 * K * D * 12 - 2 * D * E);
+  const saved = (p: Plan) => countMemory(p).savedActivations / 4;
+  const bySite = T * E + T + 4 * T * K + E + 1 + T * K * 2 * 12;
+  assert.equal(saved(one) - saved(none), 2 * T * F - bySite);
+  const scratch = (p: Plan) => countMemory(p).scratch / 4;
+  assert.equal(scratch(one) - scratch(none), 2 * T * D + 4 * T * F + 4 * T + 2);
+  assert.ok(countTraffic(one, 0).perToken.weights > 0);
+});
+
 Deno.test("Newton-Schulz is counted matrix by matrix, each expert on its own", () => {
   const perMatrix = (m: number, n: number) => 5 * 2 * (n * n * m + n * n * n + n * n * m);
   const attention = perMatrix(32, 24) * 2 + perMatrix(24, 16) * 2;

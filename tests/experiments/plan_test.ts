@@ -48,8 +48,15 @@ Deno.test("layOut() ties any part of a site over any partition, not only experts
     initGain: 1,
   });
   const { banks, sites } = layOut(
-    { attentionNorm: untied(4), attention: strided, ffnNorm: untied(4), router: [[0, 1, 2, 3]], experts: strided },
-    { attentionNorm: norm, attention: norm, ffnNorm: norm, router: norm, experts: norm },
+    {
+      attentionNorm: untied(4),
+      attention: strided,
+      ffnNorm: untied(4),
+      router: [[0, 1, 2, 3]],
+      experts: strided,
+      feedForward: [],
+    },
+    { attentionNorm: norm, attention: norm, ffnNorm: norm, router: norm, experts: norm, feedForward: norm },
   );
   assert.deepEqual(sites.map((site) => site.attention), ["attention.0", "attention.1", "attention.0", "attention.1"]);
   assert.deepEqual(new Set(sites.map((site) => site.router)), new Set(["router.0"]));
@@ -70,7 +77,7 @@ Deno.test("every bank is used as often as it says, and every name of a site is a
       assert.equal(bank.uses, named.filter((id) => id === bank.id).length, `${p.name} ${bank.id}`);
     }
     assert.equal(new Set(p.banks.map((bank) => bank.id)).size, p.banks.length, "ids are unique");
-    const kinds = new Map(p.banks.map((bank) => [bank.id, bank.kind]));
+    const kinds = new Map<string | null, string>(p.banks.map((bank) => [bank.id, bank.kind]));
     for (const site of p.sites) {
       assert.deepEqual(
         [site.attentionNorm, site.attention, site.ffnNorm, site.router, site.experts].map((id) => kinds.get(id)),
@@ -130,7 +137,7 @@ Deno.test("with AdamW alone no bank is Muon's", () => {
 
 Deno.test("nano resolves to the published numbers", () => {
   const p = plan(nano);
-  assert.equal(p.format, 2);
+  assert.equal(p.format, 3);
   assert.deepEqual(p.model, {
     family: "olmoe",
     vocab: 2048,

@@ -5,8 +5,8 @@ import { loopGroups } from "../../experiments/topology.ts";
 import { changed, type Changes, refuses } from "./support.ts";
 
 /** The number of the bank of a part at each site. */
-const numbers = (p: Plan, part: "attention" | "router" | "experts") =>
-  p.sites.map((site) => Number(site[part].slice(site[part].lastIndexOf(".") + 1)));
+const numbers = (p: Plan, part: "attention" | "router" | "experts" | "feedForward") =>
+  p.sites.map((site) => site[part] === null ? null : Number(site[part].slice(site[part].lastIndexOf(".") + 1)));
 const divisors = (p: Plan, kind: string) => p.banks.filter((bank) => bank.kind === kind).map((bank) => bank.lrDivisor);
 /** The tie section, and no group by default. */
 const tied = (tie: Changes, others: Changes = {}) =>
@@ -93,6 +93,28 @@ Deno.test("a tied head names the embedding, which then has two uses", () => {
   assert.ok(p.banks.every((bank) => bank.kind !== "head"));
 });
 
+Deno.test("dense sites have no part in groups of experts, and may share a bank of their own", () => {
+  const dense = (tie: Changes) => plan(tied(tie, { model: { denseLayers: [0, 2], denseWidth: 40 } }));
+  const p = dense({ groupSize: 3, skipFirst: 0, skipLast: 0 });
+  assert.deepEqual(numbers(p, "experts"), [null, 0, null, 1, 1, 1]);
+  assert.deepEqual(numbers(p, "router"), [null, 0, null, 1, 2, 3]);
+  assert.deepEqual(numbers(p, "feedForward"), [0, null, 1, null, null, null]);
+  assert.deepEqual(divisors(p, "experts"), [1, Math.sqrt(3)]);
+  assert.deepEqual(divisors(p, "feed_forward"), [1, 1]);
+  for (
+    const tie of [{ groupSize: 3, skipFirst: 0, skipLast: 0, share: ["feedForward"] }, {
+      partitions: { feedForward: [[2, 0]] },
+    }]
+  ) {
+    const shared = dense(tie);
+    assert.deepEqual(numbers(shared, "feedForward"), [0, null, 0, null, null, null]);
+    assert.deepEqual(divisors(shared, "feed_forward"), [Math.SQRT2]);
+    assert.deepEqual(planSchema.parse(shared), shared);
+  }
+  const alone = plan(tied({}, { model: { denseLayers: [0, 1, 2, 3, 4, 5], denseWidth: 40 } }));
+  assert.deepEqual(alone.banks.filter(({ kind }) => kind === "router" || kind === "experts"), []);
+});
+
 const faults: [what: string, tie: Changes, path: string, wanted: string, others?: Changes][] = [
   [
     "sites that overlap",
@@ -159,6 +181,20 @@ const faults: [what: string, tie: Changes, path: string, wanted: string, others?
     { loops: [[1, 6]], adapterRank: 2 },
     "tie.adapterRank",
     "null where no attention is shared",
+  ],
+  [
+    "experts of a dense site",
+    { partitions: { experts: [[0, 1, 2, 3], [4, 5]] } },
+    "tie.partitions.experts",
+    "sites that have this part: site 2 has not (model.denseLayers)",
+    { model: { denseLayers: [2], denseWidth: 4 } },
+  ],
+  [
+    "a dense site left out",
+    { partitions: { feedForward: [[2]] } },
+    "tie.partitions.feedForward",
+    "every site once: site 3 is in no group",
+    { model: { denseLayers: [2, 3], denseWidth: 4 } },
   ],
   ["a share over 1", {}, "collapse.expertShare", "a number above 0 and at most 1", { collapse: { expertShare: 1.5 } }],
 ];

@@ -5,7 +5,7 @@ use bowline::backend::{BalanceCounts, RouterLoss};
 use bowline::cpu::Cpu;
 use bowline::model::Model;
 use bowline::model::attention::{self, AttentionSaved, AttentionScratch};
-use bowline::model::moe::{self, MoeSaved, MoeScratch};
+use bowline::model::ffn::{self, FfnSaved, FfnScratch};
 
 use crate::common::*;
 
@@ -37,23 +37,23 @@ impl Half for Attention {
     }
 }
 
-struct Moe {
+struct FeedForward {
     tokens: usize,
-    saved: MoeSaved<Cpu>,
-    scratch: MoeScratch<Cpu>,
+    saved: FfnSaved<Cpu>,
+    scratch: FfnScratch<Cpu>,
 }
 
-impl Half for Moe {
+impl Half for FeedForward {
     fn forward(&mut self, cpu: &Cpu, model: &Model<Cpu>, h: &mut Vec<f32>) {
-        let site = &model.layout.sites[0].moe;
-        moe::forward(cpu, h, &mut self.saved, &mut self.scratch, &model.weights, site, model.layout.width, self.tokens).expect("forward");
+        let site = &model.layout.sites[0].ffn;
+        ffn::forward(cpu, h, &mut self.saved, &mut self.scratch, &model.weights, site, model.layout.width, self.tokens).expect("forward");
     }
     fn backward(&mut self, cpu: &Cpu, model: &Model<Cpu>, d_h: &mut Vec<f32>, grads: &mut [Vec<f32>]) {
-        let site = &model.layout.sites[0].moe;
+        let site = &model.layout.sites[0].ffn;
         // The router's own losses are in the checks of whole models.
         let loss = RouterLoss { balance: 0.0, counts: BalanceCounts::TopK, z: 0.0 };
         let (saved, d) = (&self.saved, model.layout.width);
-        moe::backward(cpu, d_h, grads, saved, &mut self.scratch, &model.weights, site, loss, d, self.tokens).expect("backward");
+        ffn::backward(cpu, d_h, grads, saved, &mut self.scratch, &model.weights, site, loss, d, self.tokens).expect("backward");
     }
 }
 
@@ -99,17 +99,71 @@ fn attention() {
     }
 }
 
+/// Checks the second half of the first site; `wanted` parameters have a gradient.
+fn check_feed_forward(micro: Micro, wanted: usize) {
+    let cpu = Cpu::new(1).expect("threads");
+    let (model, tokens) = (micro.model(&cpu), micro.batch * micro.seq_len);
+    let (site, d) = (model.layout.sites[0].ffn, model.layout.width);
+    let saved = FfnSaved::new(&cpu, [&site], d, tokens).expect("memory");
+    let scratch = FfnScratch::new(&cpu, [&site].into_iter(), d, tokens, true).expect("memory");
+    check_half(&cpu, model, FeedForward { tokens, saved, scratch }, tokens, wanted);
+}
+
 #[test]
 fn moe() {
-    let cpu = Cpu::new(1).expect("threads");
     for micro in [OLMOE, QWEN3, VANILLA] {
-        // K = E keeps the choice of experts fixed, or the output would not be smooth.
-        let micro = Micro { top_k: micro.experts, ..micro };
-        let (model, tokens) = (micro.model(&cpu), micro.batch * micro.seq_len);
-        let (site, d) = (model.layout.sites[0].moe, model.layout.width);
-        let saved = MoeSaved::new(&cpu, &site, d, tokens).expect("memory");
-        let scratch = MoeScratch::new(&cpu, [site].into_iter(), d, tokens, true).expect("memory");
-        // Norm, router, gate_up and down.
-        check_half(&cpu, model, Moe { tokens, saved, scratch }, tokens, 4);
+        // K = E keeps the choice of experts fixed, or the output would not be smooth. Norm, router, gate_up and down.
+        check_feed_forward(Micro { top_k: micro.experts, ..micro }, 4);
+    }
+}
+
+#[test]
+fn dense() {
+    for micro in [MIXED, Micro { slices: "split", batch: 1, seq_len: 1, ..MIXED }, Micro { batch: 3, seq_len: 5, ..MIXED }] {
+        // Norm, gate_up and down.
+        check_feed_forward(micro, 3);
+    }
+}
+
+/// The half as its formula says, in f64: row by row, no op of ours.
+fn dense_reference(model: &Model<Cpu>, h: &[f32], d: usize) -> Vec<f64> {
+    let site = model.layout.sites[0].ffn.dense().expect("dense");
+    let (norm, gate_up, down) = (&model.weights[site.norm.w], &model.weights[site.gate_up], &model.weights[site.down]);
+    let f = site.width;
+    let product = |w: &[f32], x: &[f64]| w.iter().zip(x).map(|(&w, x)| f64::from(w) * x).sum::<f64>();
+    h.chunks_exact(d)
+        .flat_map(|row| {
+            let square = row.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>() / d as f64;
+            let scale = (square + f64::from(site.norm.eps)).sqrt().recip();
+            let x: Vec<f64> = row.iter().zip(norm).map(|(&x, &w)| f64::from(x) * scale * f64::from(w)).collect();
+            let act: Vec<f64> = (0..f)
+                .map(|i| {
+                    let (gate, up) = (product(&gate_up[i * d..][..d], &x), product(&gate_up[(f + i) * d..][..d], &x));
+                    gate / (1.0 + (-gate).exp()) * up
+                })
+                .collect();
+            (0..d).map(|i| f64::from(row[i]) + product(&down[i * f..][..f], &act)).collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+#[test]
+fn a_dense_half_computes_its_formula_for_any_number_of_tokens_that_fit() {
+    let cpu = Cpu::new(2).expect("threads");
+    let model = MIXED.model(&cpu);
+    let (site, d, room) = (model.layout.sites[0].ffn, model.layout.width, 37);
+    let mut saved = FfnSaved::new(&cpu, [&site], d, room).expect("memory");
+    let mut scratch = FfnScratch::new(&cpu, [&site].into_iter(), d, room, false).expect("memory");
+    let mut rng = rng(8);
+    for tokens in [37, 1, 0, 13] {
+        let input: Vec<f32> = (0..tokens * d).map(|_| 2.0 * centered(&mut rng)).collect();
+        let mut got = input.clone();
+        ffn::forward(&cpu, &mut got, &mut saved, &mut scratch, &model.weights, &site, d, tokens).expect("forward");
+        let want = dense_reference(&model, &input, d);
+        assert_eq!(got.len(), want.len());
+        for (i, (&got, want)) in got.iter().zip(want).enumerate() {
+            // Sums of at most 10 products of numbers near 1, in f32.
+            assert!((f64::from(got) - want).abs() <= 2e-6 * want.abs().max(1.0), "{tokens} tokens, [{i}]: got {got}, want {want}");
+        }
     }
 }

@@ -22,6 +22,8 @@ pub struct Micro {
     pub all_tied: bool,
     /// 0: no adapters.
     pub adapter_rank: usize,
+    /// Sites with a dense feed-forward in place of router and experts. Those of one group share it.
+    pub dense: &'static [usize],
     pub experts: usize,
     pub top_k: usize,
     pub heads: usize,
@@ -45,6 +47,7 @@ pub const OLMOE: Micro = Micro {
     group_size: 2,
     all_tied: false,
     adapter_rank: 0,
+    dense: &[],
     experts: 4,
     top_k: 2,
     heads: 2,
@@ -71,10 +74,13 @@ pub const VANILLA: Micro =
 /// Everything shared by groups but norms, and an adapter for each site.
 pub const LORA: Micro = Micro { all_tied: true, adapter_rank: 3, ..VANILLA };
 
+/// Two of five sites are dense and share their feed-forward, beside a group that shares experts.
+pub const MIXED: Micro = Micro { layers: 5, dense: &[0, 1], ..QWEN3 };
+
 impl Micro {
     /// The plan as JSON, so that a test may break it. Groups of `group_size` share; norms and adapters are per site.
     pub fn json(&self) -> Value {
-        let (d, p, f) = (8, 4, 6);
+        let (d, p, f, dense_f) = (8, 4, 6, 10);
         let m = self.optimizer;
         let bank = |id: String, kind: &str, shape: Value, options: Value, optimizer: &str, uses: usize, divisor: f64| json!({"id": id, "kind": kind, "shape": shape, "options": options, "optimizer": optimizer, "lrDivisor": divisor, "uses": uses, "initGain": 1.0});
         let head = if self.tied_head { "embedding" } else { "head" };
@@ -92,6 +98,7 @@ impl Micro {
             let norm = || json!({"eps": 1e-5});
             let (group, is_first) = (i / self.group_size, i % self.group_size == 0);
             let group_uses = self.group_size.min(self.layers - i);
+            let is_dense = self.dense.contains(&i);
             // Of attention and router.
             let (n, uses) = if self.all_tied { (group, group_uses) } else { (i, 1) };
             banks.push(bank(format!("attention_norm.{i}"), "norm", json!({"D": d}), norm(), "adamw", 1, 1.0));
@@ -100,13 +107,17 @@ impl Micro {
                 banks.push(bank(format!("attention.{n}"), "attention", attention_shape, attention, m, uses, 1.0));
             }
             banks.push(bank(format!("ffn_norm.{i}"), "norm", json!({"D": d}), norm(), "adamw", 1, 1.0));
-            if is_first || !self.all_tied {
+            if !is_dense && (is_first || !self.all_tied) {
                 banks.push(bank(format!("router.{n}"), "router", json!({"D": d, "E": self.experts}), router, "adamw", uses, 1.0));
             }
             if is_first {
-                let shape = json!({"D": d, "E": self.experts, "F": f});
+                let (id, kind, shape) = if is_dense {
+                    (format!("feed_forward.{group}"), "feed_forward", json!({"D": d, "F": dense_f}))
+                } else {
+                    (format!("experts.{group}"), "experts", json!({"D": d, "E": self.experts, "F": f}))
+                };
                 let options = json!({"muonSlices": self.slices});
-                banks.push(bank(format!("experts.{group}"), "experts", shape, options, m, group_uses, (group_uses as f64).sqrt()));
+                banks.push(bank(id, kind, shape, options, m, group_uses, (group_uses as f64).sqrt()));
             }
             let adapter = (self.adapter_rank > 0).then(|| format!("adapter.{i}"));
             if let Some(id) = &adapter {
@@ -114,11 +125,12 @@ impl Micro {
                 banks.push(bank(id.clone(), "adapter", shape, json!({}), "adamw", 1, 1.0));
             }
             sites.push(json!({"attentionNorm": format!("attention_norm.{i}"), "attention": format!("attention.{n}"),
-                "ffnNorm": format!("ffn_norm.{i}"), "router": format!("router.{n}"), "experts": format!("experts.{group}"),
-                "adapter": adapter}));
+                "ffnNorm": format!("ffn_norm.{i}"),
+                "router": (!is_dense).then(|| format!("router.{n}")), "experts": (!is_dense).then(|| format!("experts.{group}")),
+                "feedForward": is_dense.then(|| format!("feed_forward.{group}")), "adapter": adapter}));
         }
         json!({
-            "format": 2, "name": "micro", "seed": 7,
+            "format": 3, "name": "micro", "seed": 7,
             "model": {"family": "micro", "vocab": VOCAB, "width": d, "embedding": "embedding", "head": head, "finalNorm": "final_norm",
                 "maxSeqLen": 64, "paddingToken": null},
             "banks": banks, "sites": sites,

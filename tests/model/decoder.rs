@@ -16,7 +16,7 @@ fn loss(logits: &[f32], next: i32) -> f64 {
 #[test]
 fn every_split_of_a_sequence_gives_the_losses_of_the_whole() {
     let cpu = Cpu::new(2).expect("threads");
-    for micro in [OLMOE, QWEN3, VANILLA, LORA] {
+    for micro in [OLMOE, QWEN3, VANILLA, LORA, MIXED] {
         let micro = Micro { seq_len: 12, batch: 1, ..micro };
         let model = micro.model(&cpu);
         let tokens = micro.windows(9, 1);

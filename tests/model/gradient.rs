@@ -27,7 +27,7 @@ impl Objective {
         let mut workspace = Workspace::new(&cpu, &model.layout, micro.batch, micro.seq_len, true, micro.recompute).expect("memory");
         let targets = workspace.load(&cpu, &model.layout, &micro.windows(11, micro.batch), false).expect("tokens");
         let counts = micro.plan().losses.balance.counts.into();
-        let step = MicroStep::new(targets, 1, model.layout.sites.len(), BALANCE, counts, Z);
+        let step = MicroStep::new(targets, 1, model.layout.routed_sites(), BALANCE, counts, Z);
         (Objective { cpu, workspace, step, counts, top1: Vec::new() }, model)
     }
 
@@ -103,6 +103,13 @@ fn one_expert() {
 }
 
 #[test]
+fn dense_sites_beside_experts_and_alone() {
+    check(MIXED);
+    check(Micro { recompute: true, dense: &[2, 3], slices: "split", ..MIXED });
+    check(Micro { layers: 2, dense: &[0, 1], tied_head: true, ..MIXED });
+}
+
+#[test]
 fn no_qk_norm() {
     check(Micro { qk_norm: "none", seq_len: 2, batch: 5, ..OLMOE });
 }
@@ -114,7 +121,7 @@ fn chosen_experts_alone_get_gradients() {
     let grads = objective.gradient(&model);
     let ids = objective.workspace.expert_ids.clone();
     for (site, chosen) in ids.iter().enumerate() {
-        let gate_up = &grads[model.layout.sites[site].moe.gate_up];
+        let gate_up = &grads[model.layout.sites[site].ffn.moe().expect("experts").gate_up];
         let size = gate_up.len() / micro.experts;
         for e in 0..micro.experts {
             let is_zero = gate_up[e * size..(e + 1) * size].iter().all(|&g| g == 0.0);
@@ -125,9 +132,11 @@ fn chosen_experts_alone_get_gradients() {
 
 #[test]
 fn recomputing_gives_the_same_bits() {
-    let gradient = |recompute| {
-        let (mut objective, model) = Objective::new(&Micro { recompute, ..OLMOE });
-        objective.gradient(&model)
-    };
-    assert!(gradient(true) == gradient(false));
+    for micro in [OLMOE, MIXED] {
+        let gradient = |recompute| {
+            let (mut objective, model) = Objective::new(&Micro { recompute, ..micro });
+            objective.gradient(&model)
+        };
+        assert!(gradient(true) == gradient(false));
+    }
 }

@@ -71,3 +71,24 @@ fn the_mean_of_batches_is_weighted_by_their_tokens() {
     let m = RouterMetrics::mean(&[(RouterMetrics { max_logit: 5.0, ..all }, 3.0), (none, 1.0)]);
     assert_eq!((m.agreement, m.max_logit), (0.75, 5.0));
 }
+
+#[test]
+fn a_dense_site_takes_no_part() {
+    let layout = Layout::new(&Micro { layers: 3, dense: &[2], ..MIXED }.plan()).expect("checked");
+    assert_eq!((layout.routed_sites(), layout.tied_groups()), (2, vec![vec![0, 1]]));
+    let two = [stats(1, [1, 1, 0, 0], [1, 0, 0, 0]), stats(1, [1, 1, 0, 0], [0, 1, 0, 0])];
+    let m = RouterMetrics::new(&layout, &two, &[vec![0, 1], vec![1, 0], vec![]], BalanceCounts::TopK);
+    assert_eq!((m.agreement, m.set_agreement, m.z, m.dead_expert_share), (0.0, 1.0, 2.0, 0.75));
+}
+
+#[test]
+fn without_a_router_the_losses_are_0_and_there_is_nothing_to_tell() {
+    let layout = Layout::new(&Micro { layers: 2, dense: &[0, 1], ..MIXED }.plan()).expect("checked");
+    let none = RouterMetrics::new(&layout, &[], &[vec![], vec![]], BalanceCounts::TopK);
+    let m = RouterMetrics::mean(&[(none, 1.0), (none, 1.0)]);
+    assert_eq!((m.balance, m.z), (0.0, 0.0));
+    assert!(
+        [m.entropy, m.max_expert_share, m.dead_expert_share, m.max_logit, m.imbalance, m.agreement].iter().all(|x| x.is_nan()),
+        "{m:?}"
+    );
+}

@@ -24,7 +24,7 @@ fn a_plan_survives_its_json() {
 #[test]
 fn every_fault_is_named_by_its_path() {
     type Change = fn(&mut Value);
-    let cases: [(Change, &str); 15] = [
+    let cases: [(Change, &str); 17] = [
         (|p| p["format"] = json!(1), "(format)"),
         (|p| p["train"]["colour"] = json!(1), "(train.colour)"),
         (|p| drop(p["train"].as_object_mut().and_then(|t| t.remove("batch"))), "missing field `batch`"),
@@ -40,11 +40,29 @@ fn every_fault_is_named_by_its_path() {
         (|p| p["sites"][2]["experts"] = json!("norm.9"), "no bank is called \"norm.9\" (sites[2].experts)"),
         (|p| p["sites"][2]["adapter"] = json!("router.2"), "wanted Adapter (sites[2].adapter)"),
         (|p| p["sites"][2]["experts"] = json!("router.2"), "wanted Experts (sites[2].experts)"),
+        (|p| p["sites"][2]["router"] = json!(null), "wanted one of them (sites[2])"),
+        (|p| p["sites"][2]["feedForward"] = json!("experts.0"), "wanted one of them (sites[2])"),
     ];
     for (change, wanted) in cases {
         let got = error(change);
         assert!(got.starts_with("Cannot use the plan: ") && got.contains(wanted), "got {got:?}, wanted {wanted:?}");
     }
+}
+
+#[test]
+fn a_dense_site_has_a_bank_of_its_kind_and_no_router() {
+    assert_eq!(MIXED.plan().sites[1].feed_forward.as_deref(), Some("feed_forward.0"));
+    let error = |change: fn(&mut Value)| {
+        let mut plan = MIXED.json();
+        change(&mut plan);
+        Plan::parse(&plan.to_string()).expect_err("the plan is broken").to_string()
+    };
+    let says = error(|p| p["sites"][0]["feedForward"] = json!("experts.1"));
+    assert!(says.contains("wanted FeedForward (sites[0].feedForward)"), "{says}");
+    let says = error(|p| p["sites"][0]["feedForward"] = json!(null));
+    assert!(says.contains("wanted one of them (sites[0])"), "{says}");
+    let says = error(|p| bank(p, "feed_forward.0")["shape"]["F"] = json!(0));
+    assert!(says.contains("is 0, wanted at least 1"), "{says}");
 }
 
 #[test]

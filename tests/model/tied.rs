@@ -9,7 +9,7 @@ fn gradients(cpu: &Cpu, micro: &Micro, model: &Model<Cpu>) -> Vec<Vec<f32>> {
     let mut workspace = Workspace::new(cpu, &model.layout, micro.batch, micro.seq_len, true, false).expect("memory");
     let targets = workspace.load(cpu, &model.layout, &micro.windows(4, micro.batch), false).expect("tokens");
     let counts = micro.plan().losses.balance.counts.into();
-    let step = MicroStep::new(targets, 1, model.layout.sites.len(), 0.1, counts, 0.01);
+    let step = MicroStep::new(targets, 1, model.layout.routed_sites(), 0.1, counts, 0.01);
     let mut grads = model.zeros_like(cpu).expect("memory");
     unwatched(|w| workspace.forward(cpu, model, w)).expect("forward");
     unwatched(|w| workspace.backward(cpu, model, &mut grads, &step, w)).expect("backward");
@@ -19,11 +19,11 @@ fn gradients(cpu: &Cpu, micro: &Micro, model: &Model<Cpu>) -> Vec<Vec<f32>> {
 #[test]
 fn the_gradient_of_a_tied_bank_is_the_sum_over_its_copies() {
     let cpu = Cpu::new(2).expect("threads");
-    for base in [OLMOE, QWEN3, VANILLA, LORA] {
+    for base in [OLMOE, QWEN3, VANILLA, LORA, Micro { dense: &[0, 1, 2], ..QWEN3 }] {
         let tied_micro = Micro { layers: 5, group_size: 3, ..base };
         let free_micro = Micro { group_size: 1, ..tied_micro };
         let (tied, mut free) = (tied_micro.model(&cpu), free_micro.model(&cpu));
-        let shared: &[&str] = if base.all_tied { &["experts", "attention", "router"] } else { &["experts"] };
+        let shared: &[&str] = if base.all_tied { &["experts", "attention", "router"] } else { &["experts", "feed_forward"] };
         // The copies of a parameter: one per site of its bank, or itself.
         let copies = |name: &str| -> Vec<String> {
             let (bank, part) = name.rsplit_once('.').expect("bank and part");

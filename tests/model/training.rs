@@ -28,7 +28,13 @@ fn files(folder: &Path) -> [Vec<u8>; 2] {
 #[test]
 fn a_run_saved_and_loaded_goes_on_as_if_it_had_not_stopped() {
     let dir = tempfile::tempdir().expect("temp");
-    for micro in [MICRO, Micro { optimizer: "adamw", ..MICRO }, Micro { accumulation: 2, ..VANILLA }, Micro { accumulation: 2, ..LORA }] {
+    for micro in [
+        MICRO,
+        Micro { optimizer: "adamw", ..MICRO },
+        Micro { accumulation: 2, ..VANILLA },
+        Micro { accumulation: 2, ..LORA },
+        Micro { accumulation: 2, ..MIXED },
+    ] {
         let (straight, first, second) = (dir.path().join("straight"), dir.path().join("first"), dir.path().join("second"));
         let mut whole = trainer(&micro, 1);
         steps(&mut whole, &micro, 0..8);
@@ -55,6 +61,16 @@ fn training_on_one_batch_learns_it() {
     let losses: Vec<f64> = (0..20).map(|_| unwatched(|w| trainer.step_tokens(&tokens, w)).expect("step").lm_loss).collect();
     assert!((losses[0] - (VOCAB as f64).ln()).abs() < 0.7, "a fresh model knows nothing: {}", losses[0]);
     assert!(losses[19] < losses[0] - 0.3, "{losses:?}");
+}
+
+#[test]
+fn a_model_without_experts_learns_too() {
+    let micro = Micro { layers: 2, dense: &[0, 1], accumulation: 1, ..MIXED };
+    let mut trainer = trainer(&micro, 0);
+    let tokens = micro.windows(1, micro.batch);
+    let reports: Vec<_> = (0..20).map(|_| unwatched(|w| trainer.step_tokens(&tokens, w)).expect("step")).collect();
+    assert!(reports.iter().all(|r| r.loss == r.lm_loss && r.routers.entropy.is_nan()), "there is no router");
+    assert!(reports[19].lm_loss < reports[0].lm_loss - 0.3, "{reports:?}");
 }
 
 #[test]

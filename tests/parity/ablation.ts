@@ -19,6 +19,7 @@ export function readAblation(
     ffnNorm: false,
     router: !config.per_loop_routers,
     experts: true,
+    feedForward: false,
   };
   const made = plan({
     name: "parity",

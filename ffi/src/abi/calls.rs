@@ -11,15 +11,15 @@ use serde_json::json;
 use super::handles::{self, Entry, JobCall, Object, lock};
 use super::stats::Stats;
 use crate::cpu::{self, Cpu};
-use crate::data::jobs::JobRequest;
 use crate::data::{Builtin, HeldOut, Settings, TokenizerSource, Watch, open_stream, prepare};
 use crate::error::{Error, Result};
 use crate::generate::{GenerateRequest, Generation};
+use crate::jobs::Job;
 use crate::plan::{HeldOutSpec, OrderSpec, Plan, TokenizerSpec};
 use crate::train::{EvalReport, StepReport, Trainer, open_model};
 
 /// Version of the C functions; `ffi/ts/library.ts` wants the same.
-pub const ABI_VERSION: u32 = 2;
+pub const ABI_VERSION: u32 = 3;
 
 fn trainer(entry: &Entry, id: u32) -> Result<MutexGuard<'_, Trainer<Cpu>>> {
     match &entry.object {
@@ -156,6 +156,16 @@ pub fn load(id: u32, folder: &Path) -> Result<()> {
     trainer(&entry, id)?.load(folder)
 }
 
+pub fn load_weights(id: u32, folder: &Path) -> Result<()> {
+    let entry = handles::get(id)?;
+    trainer(&entry, id)?.load_weights(folder)
+}
+
+pub fn logits(id: u32, tokens: &[i32]) -> Result<Vec<f32>> {
+    let entry = handles::get(id)?;
+    trainer(&entry, id)?.logits(tokens)
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ReadRequest {
@@ -227,7 +237,7 @@ pub fn generator_next(id: u32, max_tokens: u32) -> Result<String> {
 }
 
 pub fn job_new(request: &str) -> Result<u32> {
-    let request: JobRequest = parse("job", request)?;
+    let request: Job = parse("job", request)?;
     handles::insert(Object::Job(Box::new(JobCall { request, report: None }.into())))
 }
 

@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::cpu::Cpu;
-use crate::data::jobs::JobRequest;
 use crate::error::{Error, Result};
 use crate::generate::{Generation, Writer};
+use crate::jobs::Job;
 use crate::train::Trainer;
 
 /// What a handle stands for.
@@ -18,9 +18,9 @@ pub enum Object {
     Job(Box<Mutex<JobCall>>),
 }
 
-/// Work on data and, when it is done, its report.
+/// A job and, when it is done, its report.
 pub struct JobCall {
-    pub request: JobRequest,
+    pub request: Job,
     pub report: Option<String>,
 }
 

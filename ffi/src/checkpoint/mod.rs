@@ -22,8 +22,8 @@ pub use difference::first_difference;
 pub use folders::{folder_name, latest, list, prune};
 pub use read::Checkpoint;
 pub use state::State;
-pub use tensors::{TensorMut, TensorRef};
-pub use write::{Content, write};
+pub use tensors::{Made, TensorMut, TensorRef};
+pub use write::{Content, write, write_made};
 
 /// File names in a checkpoint folder.
 pub const MODEL_FILE: &str = "model.safetensors";

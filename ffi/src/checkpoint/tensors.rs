@@ -33,20 +33,48 @@ pub struct TensorMut<'a> {
     pub data: &'a mut [f32],
 }
 
+/// Tensors that are made one after the other while they are written, so that never more than one is in memory.
+pub struct Made<'a> {
+    /// Name and shape of each.
+    pub tensors: &'a [(&'a str, &'a [usize])],
+    /// Overwrites the values, all 0, of the tensor of this number.
+    pub make: &'a dyn Fn(usize, &mut [f32]) -> Result<()>,
+}
+
 /// Writes tensors in the order of their names.
 pub(super) fn write_tensors(path: &Path, tensors: &[TensorRef]) -> Result<FileRecord> {
-    let mut sorted: Vec<_> = tensors.iter().collect();
-    sorted.sort_by_key(|tensor| tensor.name);
+    let shapes: Vec<_> = tensors.iter().map(|tensor| (tensor.name, tensor.shape)).collect();
+    write_in_order(path, &shapes, |at, write| write(tensors[at].data))
+}
+
+/// The same of tensors that are yet to be made.
+pub(super) fn write_made_tensors(path: &Path, Made { tensors, make }: &Made) -> Result<FileRecord> {
+    write_in_order(path, tensors, |at, write| {
+        let mut values = vec![0.0; tensors[at].1.iter().product()];
+        make(at, &mut values)?;
+        write(&values)
+    })
+}
+
+/// Writes the header, and then what `give` gives of each tensor, in the order of their names.
+fn write_in_order(
+    path: &Path,
+    tensors: &[(&str, &[usize])],
+    mut give: impl FnMut(usize, &mut dyn FnMut(&[f32]) -> Result<()>) -> Result<()>,
+) -> Result<FileRecord> {
+    let mut sorted: Vec<usize> = (0..tensors.len()).collect();
+    sorted.sort_by_key(|&at| tensors[at].0);
     let mut infos = Vec::with_capacity(sorted.len());
     let mut offset = 0;
     for pair in sorted.windows(2) {
-        if pair[0].name == pair[1].name {
-            return Err(Error::Internal(format!("two tensors of a checkpoint are called {}", pair[0].name)));
+        if tensors[pair[0]].0 == tensors[pair[1]].0 {
+            return Err(Error::Internal(format!("two tensors of a checkpoint are called {}", tensors[pair[0]].0)));
         }
     }
-    for tensor in &sorted {
-        let end = offset + size_of_val(tensor.data);
-        infos.push((tensor.name.to_string(), TensorInfo { dtype: Dtype::F32, shape: tensor.shape.to_vec(), data_offsets: (offset, end) }));
+    for &at in &sorted {
+        let (name, shape) = tensors[at];
+        let end = offset + shape.iter().product::<usize>() * size_of::<f32>();
+        infos.push((name.to_string(), TensorInfo { dtype: Dtype::F32, shape: shape.to_vec(), data_offsets: (offset, end) }));
         offset = end;
     }
     let internal = |e: &dyn std::fmt::Display| Error::Internal(format!("writing {}: {e}", path.display()));
@@ -56,8 +84,8 @@ pub(super) fn write_tensors(path: &Path, tensors: &[TensorRef]) -> Result<FileRe
     let mut writer = HashedWriter::create(path)?;
     writer.write(&(header.len() as u64).to_le_bytes())?;
     writer.write(&header)?;
-    for chunk in sorted.iter().flat_map(|tensor| bytemuck::cast_slice::<f32, u8>(tensor.data).chunks(CHUNK_BYTES)) {
-        writer.write(chunk)?;
+    for at in sorted {
+        give(at, &mut |values| bytemuck::cast_slice::<f32, u8>(values).chunks(CHUNK_BYTES).try_for_each(|chunk| writer.write(chunk)))?;
     }
     writer.finish()
 }

@@ -1,10 +1,10 @@
 //! Writes a checkpoint folder: everything in a temporary folder beside it, synced, then one rename.
 
 use super::state::{State, StateFile};
-use super::tensors::{TensorRef, write_tensors};
+use super::tensors::{Made, TensorRef, write_made_tensors, write_tensors};
 use super::{MODEL_FILE, OPTIMIZER_FILE, STATE_FILE, TOKENIZER_FILE};
 use crate::error::Result;
-use crate::files::{TempFolder, write_file};
+use crate::files::{FileRecord, TempFolder, write_file};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -24,15 +24,34 @@ pub struct Content<'a> {
 /// Makes `folder` hold `content`. On an error, or when the process dies at any moment, what was there before is still
 /// there and nothing half-written is ever seen under its name.
 pub fn write(folder: &Path, content: &Content) -> Result<()> {
+    let tensors = |model: &Path, optimizer: &Path| Ok([write_tensors(model, content.model)?, write_tensors(optimizer, content.optimizer)?]);
+    write_files(folder, content.state, content.plan, content.tokenizer, tensors)
+}
+
+/// The same with tensors that are made while they are written; an error of making one is an error of writing.
+pub fn write_made(folder: &Path, state: &State, plan: &str, model: Made, optimizer: Made, tokenizer: Option<&[u8]>) -> Result<()> {
+    let tensors = |model_path: &Path, optimizer_path: &Path| {
+        Ok([write_made_tensors(model_path, &model)?, write_made_tensors(optimizer_path, &optimizer)?])
+    };
+    write_files(folder, state, plan, tokenizer, tensors)
+}
+
+/// Writes everything; `tensors` writes the files of the model and of the optimizer.
+fn write_files(
+    folder: &Path,
+    state: &State,
+    plan: &str,
+    tokenizer: Option<&[u8]>,
+    tensors: impl FnOnce(&Path, &Path) -> Result<[FileRecord; 2]>,
+) -> Result<()> {
     let temp = TempFolder::beside(folder)?;
     let path = |name: &str| temp.path().join(name);
-    let mut files = BTreeMap::new();
-    files.insert(MODEL_FILE.to_string(), write_tensors(&path(MODEL_FILE), content.model)?);
-    files.insert(OPTIMIZER_FILE.to_string(), write_tensors(&path(OPTIMIZER_FILE), content.optimizer)?);
-    if let Some(tokenizer) = content.tokenizer {
+    let [model, optimizer] = tensors(&path(MODEL_FILE), &path(OPTIMIZER_FILE))?;
+    let mut files = BTreeMap::from([(MODEL_FILE.to_string(), model), (OPTIMIZER_FILE.to_string(), optimizer)]);
+    if let Some(tokenizer) = tokenizer {
         files.insert(TOKENIZER_FILE.to_string(), write_file(&path(TOKENIZER_FILE), tokenizer)?);
     }
-    let state = StateFile::new(content.state, content.plan, files);
+    let state = StateFile::new(state, plan, files);
     write_file(&path(STATE_FILE), &state.to_bytes()?)?;
     temp.commit()
 }

@@ -2,7 +2,7 @@
 
 use super::Model;
 use super::attention::{self, AttentionSaved, AttentionScratch};
-use super::moe::{self, MoeSaved, MoeScratch};
+use super::ffn::{self, FfnSaved, FfnScratch};
 use crate::backend::Backend;
 use crate::error::{Error, Result};
 
@@ -21,9 +21,9 @@ pub struct Decoder<B: Backend> {
     x: B::F,
     /// (V)
     logits: B::F,
-    saved: Vec<(AttentionSaved<B>, MoeSaved<B>)>,
+    saved: Vec<(AttentionSaved<B>, FfnSaved<B>)>,
     attention: AttentionScratch<B>,
-    moe: MoeScratch<B>,
+    ffn: FfnScratch<B>,
 }
 
 impl<B: Backend> Decoder<B> {
@@ -43,10 +43,10 @@ impl<B: Backend> Decoder<B> {
             saved: layout
                 .sites
                 .iter()
-                .map(|s| Ok((AttentionSaved::new(b, &s.attention, d, t)?, MoeSaved::new(b, &s.moe, d, t)?)))
+                .map(|s| Ok((AttentionSaved::new(b, &s.attention, d, t)?, FfnSaved::new(b, [&s.ffn], d, t)?)))
                 .collect::<Result<_>>()?,
             attention: AttentionScratch::new(b, layout.sites.iter().map(|s| s.attention), d, t, false)?,
-            moe: MoeScratch::new(b, layout.sites.iter().map(|s| s.moe), d, t, false)?,
+            ffn: FfnScratch::new(b, layout.sites.iter().map(|s| &s.ffn), d, t, false)?,
         })
     }
 
@@ -66,7 +66,7 @@ impl<B: Backend> Decoder<B> {
             last = chunk.len();
             b.upload_i32(&mut self.tokens, chunk)?;
             b.embedding_forward(&mut self.h, &weights[layout.embedding], &self.tokens, last, layout.vocab, d)?;
-            for ((site, (keys, values)), (attention, moe)) in layout.sites.iter().zip(&mut self.cache).zip(&mut self.saved) {
+            for ((site, (keys, values)), (attention, ffn)) in layout.sites.iter().zip(&mut self.cache).zip(&mut self.saved) {
                 attention::forward_cached(
                     b,
                     &mut self.h,
@@ -79,7 +79,7 @@ impl<B: Backend> Decoder<B> {
                     self.len,
                     last,
                 )?;
-                moe::forward(b, &mut self.h, moe, &mut self.moe, weights, &site.moe, d, last)?;
+                ffn::forward(b, &mut self.h, ffn, &mut self.ffn, weights, &site.ffn, d, last)?;
             }
             self.len += last;
         }

@@ -3,7 +3,7 @@
 use crate::backend::{BalanceCounts, RouterStats};
 use crate::layout::Layout;
 
-/// Means over sites, each unscaled.
+/// Means over the sites that have a router, each unscaled. Where none has one, the losses are 0 and all else is NaN.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct RouterMetrics {
     /// `E * sum_e f_e p_e`; 1 when balanced.
@@ -25,9 +25,24 @@ pub struct RouterMetrics {
     pub set_agreement: f64,
 }
 
+const NO_ROUTER: RouterMetrics = RouterMetrics {
+    balance: 0.0,
+    z: 0.0,
+    entropy: f64::NAN,
+    max_expert_share: f64::NAN,
+    dead_expert_share: f64::NAN,
+    max_logit: f64::NAN,
+    imbalance: f64::NAN,
+    agreement: f64::NAN,
+    set_agreement: f64::NAN,
+};
+
 impl RouterMetrics {
-    /// From the statistics of every site and the chosen experts (T, K) of every site.
+    /// From the statistics of every site with a router and the chosen experts (T, K) of every site.
     pub fn new(layout: &Layout, stats: &[RouterStats], expert_ids: &[Vec<i32>], counts: BalanceCounts) -> Self {
+        if stats.is_empty() {
+            return NO_ROUTER;
+        }
         let mut m = RouterMetrics { max_logit: f64::NEG_INFINITY, ..Default::default() };
         let sites = stats.len() as f64;
         for s in stats {
@@ -52,7 +67,7 @@ impl RouterMetrics {
     pub fn mean(all: &[(RouterMetrics, f64)]) -> Self {
         let total: f64 = all.iter().map(|(_, weight)| weight).sum();
         let mean = |f: fn(&RouterMetrics) -> f64| all.iter().map(|(m, weight)| weight * f(m)).sum::<f64>() / total;
-        let max = |f: fn(&RouterMetrics) -> f64| all.iter().map(|(m, _)| f(m)).fold(f64::NEG_INFINITY, f64::max);
+        let max = |f: fn(&RouterMetrics) -> f64| all.iter().map(|(m, _)| f(m)).fold(f64::NAN, f64::max);
         RouterMetrics {
             balance: mean(|m| m.balance),
             z: mean(|m| m.z),
@@ -71,10 +86,11 @@ fn agreements(layout: &Layout, expert_ids: &[Vec<i32>]) -> (f64, f64) {
     let groups = layout.tied_groups();
     let (mut same, mut pairs, mut set) = (0.0, 0.0, 0.0);
     for group in &groups {
-        let rule = layout.sites[group[0]].moe.rule;
+        let rule_of = |site: usize| layout.sites[site].ffn.moe().expect("a tied group has experts").rule;
+        let rule = rule_of(group[0]);
         let k = rule.top_k;
         let tokens = expert_ids[group[0]].len() / k;
-        debug_assert!(group.iter().all(|&s| layout.sites[s].moe.rule.top_k == k), "checked with the plan");
+        debug_assert!(group.iter().all(|&s| rule_of(s).top_k == k), "checked with the plan");
         for (n, &a) in group.iter().enumerate() {
             for &b in &group[n + 1..] {
                 let equal = (0..tokens).filter(|&t| expert_ids[a][t * k] == expert_ids[b][t * k]).count();

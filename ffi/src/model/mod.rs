@@ -1,6 +1,6 @@
 //! The model over the op list: forward and backward composed by hand.
 //!
-//! `h += attention(norm(h)); h += moe(norm(h))` for every site, then a final norm and the head. Backward reads as the same
+//! `h += attention(norm(h)); h += ffn(norm(h))` for every site, `ffn` being experts or dense, then a final norm and the head. Backward reads as the same
 //! list reversed; every site *adds* into the gradients of its banks, the last site first.
 
 use crate::backend::Backend;
@@ -9,6 +9,8 @@ use crate::layout::Layout;
 
 pub mod attention;
 pub mod decoder;
+pub mod dense;
+pub mod ffn;
 pub mod init;
 pub mod metrics;
 pub mod moe;

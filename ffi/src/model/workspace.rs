@@ -2,23 +2,23 @@
 
 use super::Model;
 use super::attention::{self, AttentionSaved, AttentionScratch};
-use super::moe::{self, MoeSaved, MoeScratch};
+use super::ffn::{self, FfnSaved, FfnScratch};
 use crate::backend::{Backend, BalanceCounts, RouterLoss, RouterStats};
 use crate::data::Watch;
 use crate::error::{Error, Result};
-use crate::layout::{Layout, MoeUse};
+use crate::layout::Layout;
 
 /// What a micro-step contributes to its step.
 #[derive(Clone, Copy, Debug)]
 pub struct MicroStep {
     /// Factor of each target's loss: 1 / (targets of the whole step).
     pub loss_scale: f32,
-    /// Coefficients per site, already divided by sites and micro-steps.
+    /// Coefficients per site with a router, already divided by their number and that of the micro-steps.
     pub router_loss: RouterLoss,
 }
 
 impl MicroStep {
-    /// Mean over the `targets` of a whole step, and over its micro-steps and sites for the router losses.
+    /// Mean over the `targets` of a whole step, and over its micro-steps and `sites`, those with a router, for the router losses.
     pub fn new(targets: usize, micro_steps: usize, sites: usize, balance: f64, counts: BalanceCounts, z: f64) -> Self {
         let parts = (micro_steps * sites) as f64;
         MicroStep {
@@ -45,24 +45,13 @@ pub struct Workspace<B: Backend> {
     d_h: B::F,
     losses: B::F,
     /// One per site, or a single one that every site uses in turn.
-    saved: Vec<(AttentionSaved<B>, MoeSaved<B>)>,
+    saved: Vec<(AttentionSaved<B>, FfnSaved<B>)>,
     /// (T, D) per site: what its activations are recomputed from. Empty unless recomputing.
     inputs: Vec<B::F>,
     attention: AttentionScratch<B>,
-    moe: MoeScratch<B>,
-    /// (T, K) per site, of the last forward pass.
+    ffn: FfnScratch<B>,
+    /// (T, K) per site, of the last forward pass; empty where there is no router.
     pub expert_ids: Vec<Vec<i32>>,
-}
-
-/// A use that is in every dimension as large as the largest.
-fn widest(layout: &Layout) -> MoeUse {
-    let mut wide = layout.sites[0].moe;
-    for site in &layout.sites {
-        wide.rule.experts = wide.rule.experts.max(site.moe.rule.experts);
-        wide.rule.top_k = wide.rule.top_k.max(site.moe.rule.top_k);
-        wide.expert_width = wide.expert_width.max(site.moe.expert_width);
-    }
-    wide
 }
 
 impl<B: Backend> Workspace<B> {
@@ -73,11 +62,11 @@ impl<B: Backend> Workspace<B> {
         let saved = if train && !recompute {
             sites
                 .clone()
-                .map(|s| Ok((AttentionSaved::new(b, &s.attention, d, t)?, MoeSaved::new(b, &s.moe, d, t)?)))
+                .map(|s| Ok((AttentionSaved::new(b, &s.attention, d, t)?, FfnSaved::new(b, [&s.ffn], d, t)?)))
                 .collect::<Result<_>>()?
         } else {
             let largest = sites.clone().max_by_key(|s| s.attention.q_width() + s.attention.kv_width()).expect("a checked plan has sites");
-            vec![(AttentionSaved::new(b, &largest.attention, d, t)?, MoeSaved::new(b, &widest(layout), d, t)?)]
+            vec![(AttentionSaved::new(b, &largest.attention, d, t)?, FfnSaved::new(b, sites.clone().map(|s| &s.ffn), d, t)?)]
         };
         let inputs = if train && recompute { sites.clone().map(|_| b.zeros(t * d)).collect::<Result<_>>()? } else { Vec::new() };
         Ok(Workspace {
@@ -94,7 +83,7 @@ impl<B: Backend> Workspace<B> {
             saved,
             inputs,
             attention: AttentionScratch::new(b, sites.clone().map(|s| s.attention), d, t, train)?,
-            moe: MoeScratch::new(b, sites.map(|s| s.moe), d, t, train)?,
+            ffn: FfnScratch::new(b, sites.map(|s| &s.ffn), d, t, train)?,
             expert_ids: Vec::new(),
         })
     }
@@ -132,7 +121,7 @@ impl<B: Backend> Workspace<B> {
         Ok(self.loaded * (self.seq - usize::from(mask_last)))
     }
 
-    /// Runs all sites over the loaded windows and leaves the residual stream; returns the routers' statistics.
+    /// Runs all sites over the loaded windows and leaves the residual stream; returns the routers' statistics, site by site.
     pub fn forward(&mut self, b: &B, model: &Model<B>, watch: &Watch) -> Result<Vec<RouterStats>> {
         let (layout, d) = (&model.layout, model.layout.width);
         let t = self.loaded * self.seq;
@@ -145,9 +134,9 @@ impl<B: Backend> Workspace<B> {
                 b.copy(input, &self.h, t * d)?;
             }
             let slot = self.site_forward(b, model, i)?;
-            let moe = &self.saved[slot].1;
+            let Some((moe, site)) = self.saved[slot].1.routed(&layout.sites[i].ffn).zip(layout.sites[i].ffn.moe()) else { continue };
             stats.push(moe.stats.clone());
-            self.expert_ids[i].resize(t * layout.sites[i].moe.rule.top_k, 0);
+            self.expert_ids[i].resize(t * site.rule.top_k, 0);
             b.download_i32(&mut self.expert_ids[i], &moe.routing.expert_ids)?;
         }
         Ok(stats)
@@ -157,10 +146,10 @@ impl<B: Backend> Workspace<B> {
     fn site_forward(&mut self, b: &B, model: &Model<B>, i: usize) -> Result<usize> {
         let (site, d) = (&model.layout.sites[i], model.layout.width);
         let slot = i.min(self.saved.len() - 1);
-        let (attention, moe) = &mut self.saved[slot];
+        let (attention, ffn) = &mut self.saved[slot];
         let dims = site.attention.dims(self.loaded, self.seq);
         attention::forward(b, &mut self.h, attention, &mut self.attention, &model.weights, &site.attention, d, dims)?;
-        moe::forward(b, &mut self.h, moe, &mut self.moe, &model.weights, &site.moe, d, self.loaded * self.seq)
+        ffn::forward(b, &mut self.h, ffn, &mut self.ffn, &model.weights, &site.ffn, d, self.loaded * self.seq)
             .map_err(|e| at_site(e, i))?;
         Ok(slot)
     }
@@ -205,8 +194,8 @@ impl<B: Backend> Workspace<B> {
                 self.site_forward(b, model, i)?;
             }
             let site = &layout.sites[i];
-            let (attention, moe) = &self.saved[i.min(self.saved.len() - 1)];
-            moe::backward(b, &mut self.d_h, grads, moe, &mut self.moe, weights, &site.moe, step.router_loss, d, t)?;
+            let (attention, ffn) = &self.saved[i.min(self.saved.len() - 1)];
+            ffn::backward(b, &mut self.d_h, grads, ffn, &mut self.ffn, weights, &site.ffn, step.router_loss, d, t)?;
             attention::backward(
                 b,
                 &mut self.d_h,

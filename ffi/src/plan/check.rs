@@ -10,6 +10,7 @@ fn letters(kind: BankKind) -> &'static [&'static str] {
         BankKind::Attention => &["D", "H", "Hkv", "P"],
         BankKind::Router => &["D", "E"],
         BankKind::Experts => &["D", "E", "F"],
+        BankKind::FeedForward => &["D", "F"],
         BankKind::Adapter => &["D", "H", "Hkv", "P", "R"],
     }
 }
@@ -140,8 +141,8 @@ impl Plan {
                     return Err(Error::plan(at("options.renormalize"), "has no effect after top-k-then-softmax, wanted false"));
                 }
             }
-            BankKind::Experts => {
-                let ExpertsOptions { muon_slices: _ } = bank.options()?;
+            BankKind::Experts | BankKind::FeedForward => {
+                let FfnOptions { muon_slices: _ } = bank.options()?;
             }
         }
         Ok(())
@@ -159,29 +160,27 @@ impl Plan {
         }
         for (i, site) in self.sites.iter().enumerate() {
             let find = |name: &str, id: &str, kind| self.bank_index(id, &format!("sites[{i}].{name}"), kind);
-            let router = find("router", &site.router, BankKind::Router)?;
-            let experts = find("experts", &site.experts, BankKind::Experts)?;
-            let (wanted, got) = (self.banks[experts].dim("E"), self.banks[router].dim("E"));
-            if wanted != got {
-                return Err(Error::plan(
-                    format!("sites[{i}].router"),
-                    format!("routes to {got} experts, bank \"{}\" has {wanted}", site.experts),
-                ));
-            }
-            let top_k = self.banks[router].options::<RouterOptions>()?.top_k;
-            if let Some((other, first)) = top_k_of.insert(experts, (top_k, i)).filter(|(k, _)| *k != top_k) {
-                return Err(Error::plan(
-                    format!("sites[{i}].router"),
-                    format!("chooses {top_k} experts of a bank of which sites[{first}] chooses {other}"),
-                ));
-            }
+            let ffn = match (&site.router, &site.experts, &site.feed_forward) {
+                (Some(router), Some(experts), None) => {
+                    let (router, experts) = (find("router", router, BankKind::Router)?, find("experts", experts, BankKind::Experts)?);
+                    self.check_routing(i, router, experts, &mut top_k_of)?;
+                    vec![router, experts]
+                }
+                (None, None, Some(dense)) => vec![find("feedForward", dense, BankKind::FeedForward)?],
+                _ => {
+                    return Err(Error::plan(
+                        format!("sites[{i}]"),
+                        "has neither router with experts nor feedForward alone, wanted one of them",
+                    ));
+                }
+            };
             let attention = find("attention", &site.attention, BankKind::Attention)?;
             let adapter = site.adapter.as_ref().map(|id| find("adapter", id, BankKind::Adapter)).transpose()?;
             if let Some(adapter) = adapter {
                 self.check_adapter(i, adapter, attention)?;
             }
             let norms = [find("attentionNorm", &site.attention_norm, BankKind::Norm)?, find("ffnNorm", &site.ffn_norm, BankKind::Norm)?];
-            for bank in [attention, router, experts].into_iter().chain(norms).chain(adapter) {
+            for bank in [attention].into_iter().chain(ffn).chain(norms).chain(adapter) {
                 uses[bank] += 1;
             }
         }
@@ -194,6 +193,20 @@ impl Plan {
             }
         }
         Ok(())
+    }
+
+    /// A router has an output for each expert; all sites of a bank choose equally many of its experts.
+    fn check_routing(&self, site: usize, router: usize, experts: usize, top_k_of: &mut BTreeMap<usize, (usize, usize)>) -> Result<()> {
+        let fault = |reason| Err(Error::plan(format!("sites[{site}].router"), reason));
+        let (wanted, got) = (self.banks[experts].dim("E"), self.banks[router].dim("E"));
+        if wanted != got {
+            return fault(format!("routes to {got} experts, bank \"{}\" has {wanted}", self.banks[experts].id));
+        }
+        let top_k = self.banks[router].options::<RouterOptions>()?.top_k;
+        match top_k_of.insert(experts, (top_k, site)).filter(|(k, _)| *k != top_k) {
+            Some((other, first)) => fault(format!("chooses {top_k} experts of a bank of which sites[{first}] chooses {other}")),
+            None => Ok(()),
+        }
     }
 
     /// An adapter adds to the q and k of its site's attention, so it has their widths.

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::Trainer;
 use crate::backend::Backend;
-use crate::checkpoint::{Checkpoint, Content, State, TensorMut, TensorRef, write};
+use crate::checkpoint::{Checkpoint, Content, State, TensorMut, TensorRef, first_difference, write};
 use crate::data::Tokenizer;
 use crate::error::{Error, Result};
 use crate::generate::Writer;
@@ -13,6 +13,7 @@ use crate::layout::{Layout, ParamSpec};
 use crate::model::Model;
 use crate::optim::Optimizer;
 use crate::plan::{OptimizerKind, Plan};
+use serde_json::{Map, Value, json};
 
 /// Values in host memory: the buffer itself, or a copy from the device.
 fn values<'a, B: Backend>(b: &B, x: &'a B::F, n: usize) -> Result<Cow<'a, [f32]>> {
@@ -105,13 +106,46 @@ impl<B: Backend> Trainer<B> {
         match (&mut self.data, &state.loader) {
             (Some(data), Some(loader)) => data.windows.restore(loader, folder)?,
             (Some(_), None) => {
-                return Err(Error::checkpoint(folder, "it has no place in the data: it was trained on tokens given by a program"));
+                return Err(Error::checkpoint(
+                    folder,
+                    "it has no place in the data: it was imported, or trained on tokens given by a program; a new run may start from its weights",
+                ));
             }
             (None, _) => {}
         }
         self.step = state.step;
         self.tokens = state.tokens;
         Ok(())
+    }
+
+    /// Takes the weights of a checkpoint of the same banks and sites. Steps, moments and the place in the data stay as they
+    /// are. The files are verified before anything is changed.
+    pub fn load_weights(&mut self, folder: &Path) -> Result<()> {
+        let checkpoint = Checkpoint::open(folder)?;
+        require_same_banks(&Plan::parse(checkpoint.plan())?, &self.plan, folder)?;
+        checkpoint.verify()?;
+        read_weights(&*self.backend, &mut self.model, &checkpoint)
+    }
+}
+
+/// Refuses a plan whose weights are not those of `ours`: names the first bank that differs, or else the first site. Who
+/// updates a bank, and how, does not matter.
+fn require_same_banks(theirs: &Plan, ours: &Plan, folder: &Path) -> Result<()> {
+    let weights = |plan: &Plan| -> Result<Value> {
+        let banks = plan.banks.iter().map(|bank| {
+            let mut options = bank.options.clone();
+            if let Some(options) = options.as_object_mut() {
+                options.remove("muonSlices");
+            }
+            (bank.id.clone(), json!({ "kind": bank.kind, "shape": bank.shape, "options": options }))
+        });
+        let sites = serde_json::to_value(&plan.sites).map_err(|e| Error::Internal(e.to_string()))?;
+        let ends = [&plan.model.embedding, &plan.model.head, &plan.model.final_norm];
+        Ok(json!({ "banks": banks.collect::<Map<_, _>>(), "sites": sites, "ends": ends }))
+    };
+    match first_difference(&weights(theirs)?, &weights(ours)?) {
+        Some(difference) => Err(Error::checkpoint(folder, format!("it is of another model: {difference}"))),
+        None => Ok(()),
     }
 }
 
@@ -120,7 +154,9 @@ pub fn open_model<B: Backend>(backend: B, folder: &Path) -> Result<Writer<B>> {
     let checkpoint = Checkpoint::open(folder)?;
     let plan = Plan::parse(checkpoint.plan())?;
     let json = checkpoint.read_tokenizer()?;
-    let json = json.ok_or_else(|| Error::checkpoint(folder, "it has no tokenizer: it was trained on tokens given by a program"))?;
+    let json = json.ok_or_else(|| {
+        Error::checkpoint(folder, "it has no tokenizer: its tokens were given by a program, or it was imported without one")
+    })?;
     let tokenizer = Tokenizer::from_json(json, &plan.data.separator, "the checkpoint's tokenizer")?;
     let mut model = Model::zeroed(&backend, Layout::new(&plan)?)?;
     read_weights(&backend, &mut model, &checkpoint)?;

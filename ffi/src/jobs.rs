@@ -1,0 +1,40 @@
+//! Long work that needs no model in memory: on data, or on checkpoints of other programs. A request is JSON with the key
+//! `job`, and so is its report; `ffi/ts/job.ts` has the types of both.
+
+use crate::data::Watch;
+use crate::data::jobs::JobRequest;
+use crate::error::{Error, Result};
+use crate::interop::ImportRequest;
+use serde::{Deserialize, Deserializer, de};
+use serde_json::Value;
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Job {
+    Data(JobRequest),
+    Import(ImportRequest),
+}
+
+impl<'de> Deserialize<'de> for Job {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> std::result::Result<Self, D::Error> {
+        let mut request = Value::deserialize(d)?;
+        let is_import = request["job"] == "import";
+        if let Some(fields) = request.as_object_mut().filter(|_| is_import) {
+            fields.remove("job");
+            return serde_json::from_value(request).map(Job::Import).map_err(de::Error::custom);
+        }
+        serde_json::from_value(request).map(Job::Data).map_err(de::Error::custom)
+    }
+}
+
+impl Job {
+    /// Does it and returns the report.
+    pub fn run(&self, watch: &Watch) -> Result<String> {
+        match self {
+            Job::Data(request) => request.run(watch),
+            Job::Import(request) => {
+                serde_json::to_string(&request.run(watch)?).map_err(|e| Error::Internal(format!("writing a report: {e}")))
+            }
+        }
+    }
+}
