@@ -5,6 +5,7 @@ import { dataCommand } from "./data/mod.ts";
 import { doctorCommand } from "./doctor.ts";
 import { fail } from "./errors.ts";
 import { experimentsCommand } from "./experiments/mod.ts";
+import { exportCommand } from "./export.ts";
 import { generateCommand } from "./generate.ts";
 import { importCommand } from "./import.ts";
 import { planCommand } from "./plan.ts";
@@ -23,6 +24,7 @@ export async function main(args: readonly string[]): Promise<void> {
       .command("plan", planCommand())
       .command("generate", generateCommand())
       .command("import", importCommand())
+      .command("export", exportCommand())
       .command("experiments", experimentsCommand())
       .command("data", dataCommand())
       .command("doctor", doctorCommand())
