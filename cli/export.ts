@@ -62,7 +62,7 @@ export function exportCommand() {
       if (!report) return console.error("interrupted: nothing was written");
       if (json) console.log(JSON.stringify({ checkpoint, format, family, dtype, ...report }, null, 2));
       else console.log(render(out, family, dtype, report));
-      if (!report.hasTokenizer) console.error(`warning: ${out} has no tokenizer.json: ${whyNot(report)}`);
+      if (!report.hasTokenizer) console.error(`warning: ${out} has no tokenizer.json: the checkpoint has none`);
     });
 }
 
@@ -76,11 +76,6 @@ export function bytesOf(text: string): number {
   const bytes = Math.floor(Number(number) * (UNITS[unit?.toUpperCase() ?? ""] ?? NaN));
   if (bytes >= 1 && Number.isSafeInteger(bytes)) return bytes;
   throw new ValidationError(`Cannot use --shard-size ${text}: wanted a size such as 500MB or 5GB`);
-}
-
-function whyNot({ builtin }: ExportReport): string {
-  if (builtin === null) return "the checkpoint has none";
-  return `${builtin} is builtin here; use another program's file of the same name`;
 }
 
 function render(out: string, family: string, dtype: string, report: ExportReport): string {

@@ -174,8 +174,6 @@ export interface ExportReport {
   readonly files: readonly string[];
   /** Whether a tokenizer is among them. */
   readonly hasTokenizer: boolean;
-  /** The name of a builtin tokenizer, which has no tokenizer.json; null if it is another, or none. */
-  readonly builtin: string | null;
 }
 
 /** The report of each job. */

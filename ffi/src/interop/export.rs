@@ -4,6 +4,7 @@
 use super::names::{Family, Form, Name, names};
 use super::shards::{ExportType, write_shards};
 use super::tensor_files::TensorFiles;
+use super::tokenizer::tokenizer_json;
 use crate::checkpoint::{Checkpoint, TOKENIZER_FILE};
 use crate::data::{Builtin, Tokenizer, Watch};
 use crate::error::{Error, Result};
@@ -54,16 +55,18 @@ pub struct ExportReport {
     pub files: Vec<String>,
     /// Whether a tokenizer is among them.
     pub has_tokenizer: bool,
-    /// The name of a builtin tokenizer, which has no tokenizer.json.
-    pub builtin: Option<String>,
 }
 
 /// The tokenizer of a checkpoint.
 struct Words {
-    tokenizer: Tokenizer,
+    /// Content of its tokenizer.json.
+    json: Vec<u8>,
     separator: String,
-    builtin: Option<Builtin>,
+    separator_id: u32,
 }
+
+/// Keys whose values are fractions: version 5 takes no integer for them.
+const FRACTIONS: [&str; 3] = ["clip_qkv", "rms_norm_eps", "rope_theta"];
 
 impl ExportRequest {
     /// Makes the folder; it is whole or not there.
@@ -81,7 +84,7 @@ impl ExportRequest {
         let temp = TempFolder::beside(&self.out)?;
         let read = |name: &Name, first: usize, out: &mut [f32], watch: &Watch| read_part(&source, &layout, name, first, out, watch);
         let mut files = write_shards(temp.path(), &names, self.dtype, self.shard_bytes, &read, &watch.part(0.3, 1.0))?;
-        for (name, content) in self.texts(&plan, words.as_ref())? {
+        for (name, content) in self.texts(&plan, words.as_ref()) {
             write_file(&temp.path().join(&name), &content)?;
             files.push(name);
         }
@@ -94,8 +97,7 @@ impl ExportRequest {
             parameters,
             bytes: parameters as u64 * self.dtype.width(),
             step: checkpoint.state().step,
-            has_tokenizer: files.iter().any(|name| name == TOKENIZER_FILE),
-            builtin: words.and_then(|words| words.builtin).map(|builtin| builtin.name().into()),
+            has_tokenizer: words.is_some(),
             files,
         })
     }
@@ -124,11 +126,16 @@ impl ExportRequest {
     }
 
     /// The small files: name and content.
-    fn texts(&self, plan: &Plan, words: Option<&Words>) -> Result<Vec<(String, Vec<u8>)>> {
-        let id = words.map(|words| words.tokenizer.separator());
+    fn texts(&self, plan: &Plan, words: Option<&Words>) -> Vec<(String, Vec<u8>)> {
+        let id = words.map(|words| words.separator_id);
         let mut config = self.config.clone();
+        for key in FRACTIONS {
+            if let Some(value) = config.get_mut(key).filter(|value| value.is_number()) {
+                *value = json!(value.as_f64());
+            }
+        }
+        // Version 4 reads the older key of the type, and version 5 either.
         let dtype = self.dtype.torch_name();
-        // Version 4 reads the older key, and version 5 either.
         for (key, value) in
             [("bos_token_id", json!(id)), ("eos_token_id", json!(id)), ("dtype", json!(dtype)), ("torch_dtype", json!(dtype))]
         {
@@ -138,22 +145,23 @@ impl ExportRequest {
         if self.family == Family::Bowline {
             texts.extend(PROGRAM.map(|(name, text)| (name.to_string(), text.as_bytes().to_vec())));
         }
-        let Some(words) = words else { return Ok(texts) };
-        let generation = json!({ "bos_token_id": id, "eos_token_id": id, "pad_token_id": id });
-        texts.push(("generation_config.json".into(), json_file(&generation)));
-        if words.builtin.is_none() {
+        if let Some(Words { json, separator, .. }) = words {
+            let generation = json!({ "bos_token_id": id, "eos_token_id": id, "pad_token_id": id });
             let tokenizer = json!({
                 "tokenizer_class": "PreTrainedTokenizerFast",
-                "bos_token": words.separator,
-                "eos_token": words.separator,
-                "pad_token": words.separator,
+                "bos_token": separator,
+                "eos_token": separator,
+                "pad_token": separator,
                 "clean_up_tokenization_spaces": false,
                 "model_max_length": plan.model.max_seq_len,
             });
-            texts.push((TOKENIZER_FILE.into(), words.tokenizer.json().to_vec()));
-            texts.push(("tokenizer_config.json".into(), json_file(&tokenizer)));
+            texts.extend([
+                ("generation_config.json".into(), json_file(&generation)),
+                (TOKENIZER_FILE.into(), json.clone()),
+                ("tokenizer_config.json".into(), json_file(&tokenizer)),
+            ]);
         }
-        Ok(texts)
+        texts
     }
 }
 
@@ -163,11 +171,11 @@ fn json_file(value: &Value) -> Vec<u8> {
 
 fn words(checkpoint: &Checkpoint, plan: &Plan) -> Result<Option<Words>> {
     let Some(json) = checkpoint.read_tokenizer()? else { return Ok(None) };
-    let separator = plan.data.separator.clone();
-    let builtin = Builtin::read(&json);
     let path = checkpoint.folder().join(TOKENIZER_FILE);
-    let tokenizer = Tokenizer::from_json(json, &separator, &path.display().to_string())?;
-    Ok(Some(Words { tokenizer, separator, builtin }))
+    let separator = plan.data.separator.clone();
+    let separator_id = Tokenizer::from_json(json.clone(), &separator, &path.display().to_string())?.separator();
+    let json = Builtin::read(&json).map_or(json, tokenizer_json);
+    Ok(Some(Words { json, separator, separator_id }))
 }
 
 /// Overwrites `out` with values of a tensor from `first` on; numbers that are not finite are refused.
