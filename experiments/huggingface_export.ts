@@ -111,7 +111,6 @@ const OWN: Record<Expanded, (facts: Facts) => Record<string, unknown>> = {
     head_dim: facts.headDim,
     intermediate_size: facts.expertWidth,
     num_local_experts: expertsOf(facts),
-    router_jitter_noise: 0,
     sliding_window: null,
   }),
 };

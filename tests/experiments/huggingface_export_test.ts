@@ -95,7 +95,6 @@ Deno.test("exportConfig() says each family in its own words", () => {
       head_dim: 16,
       intermediate_size: 16,
       num_local_experts: 8,
-      router_jitter_noise: 0,
       sliding_window: null,
       rope_theta: 1e6,
       rope_parameters: { rope_type: "default", rope_theta: 1e6 },

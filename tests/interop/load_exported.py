@@ -35,10 +35,9 @@ def check(folder: str, ids: torch.Tensor, text: str) -> dict:
     logits = model(ids).logits
     tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=True)
     prompt = ids[:1, :PROMPT]
-    # An end that never comes, so that the text has its full length.
-    written = model.generate(
-        prompt, attention_mask=torch.ones_like(prompt), max_new_tokens=NEW, do_sample=False, eos_token_id=-1
-    )
+    # Without an end, the text has its full length.
+    model.generation_config.eos_token_id = None
+    written = model.generate(prompt, attention_mask=torch.ones_like(prompt), max_new_tokens=NEW, do_sample=False)
     # The same sequence behind padding, which must not be seen.
     pad = torch.zeros_like(ids[:1, :3])
     padded = torch.cat([pad, ids[:1]], dim=1)
