@@ -17,10 +17,8 @@ NEW = 16
 
 
 def load(folder: str) -> tuple[torch.nn.Module, dict]:
-    """The model in f32, and what the loading had to say."""
-    model, info = AutoModelForCausalLM.from_pretrained(
-        folder, trust_remote_code=True, output_loading_info=True, dtype=torch.float32
-    )
+    """The model in the type of its file, and what the loading had to say."""
+    model, info = AutoModelForCausalLM.from_pretrained(folder, trust_remote_code=True, output_loading_info=True)
     return model.eval(), info
 
 
@@ -50,7 +48,7 @@ def check(folder: str, ids: torch.Tensor, text: str) -> dict:
         saved = reloaded(ids).logits
     return {
         "class": type(model).__name__,
-        "logits": logits.flatten().tolist(),
+        "logits": logits.float().flatten().tolist(),
         "numbers": sum(parameter.numel() for parameter in model.parameters()),
         "missing": sorted(info["missing_keys"]) + sorted(reloaded_info["missing_keys"]),
         "unexpected": sorted(info["unexpected_keys"]) + sorted(info["mismatched_keys"]),
@@ -60,7 +58,7 @@ def check(folder: str, ids: torch.Tensor, text: str) -> dict:
         "tokens": tokenizer(text)["input_ids"],
         "decoded": tokenizer.decode(tokenizer(text)["input_ids"]),
         "separators": [tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id],
-        "dtype": str(model.config.dtype),
+        "dtype": str(model.dtype),
     }
 
 
