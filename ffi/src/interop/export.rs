@@ -153,6 +153,8 @@ impl ExportRequest {
                 "eos_token": separator,
                 "pad_token": separator,
                 "clean_up_tokenization_spaces": false,
+                // Version 4 would add token types, which the models do not take.
+                "model_input_names": ["input_ids", "attention_mask"],
                 "model_max_length": plan.model.max_seq_len,
             });
             texts.extend([
