@@ -11,7 +11,7 @@ export function importCommand() {
   return new Command()
     .description(
       "Make a run folder of a Hugging Face checkpoint: a folder with config.json and safetensors of the families olmoe, " +
-        "qwen3_moe or mixtral. A tokenizer.json beside them becomes the run's.",
+        "qwen3_moe or mixtral, or what `bowline export` wrote. A tokenizer.json beside them becomes the run's.",
     )
     .arguments("<folder:file>")
     .option("--out <folder:file>", "Run folder to make.", { required: true })
@@ -28,8 +28,8 @@ export function importCommand() {
       const { readModel } = await import("./interop/read.ts");
       const { describeEnvironment } = await import("./run/environment.ts");
       const { watched } = await import("./data/sources.ts");
-      const { type, model, separator: found, hasTokenizer } = await readModel(folder, separator);
-      const manifest = complete(trainable(folder, out, model, found));
+      const { type, separator: found, hasTokenizer, ...foreign } = await readModel(folder, separator);
+      const manifest = complete(trainable(folder, out, foreign, found));
       const plan = resolvePlan(manifest);
       const file = (value: unknown) => `${JSON.stringify(value, null, 2)}\n`;
       const report = await watched("importing", {
@@ -61,12 +61,17 @@ export function importCommand() {
  * The manifest of an imported model. How to train is not in a checkpoint: these are gentle settings for weights that
  * know something, which the published rates for fresh ones would undo.
  */
-function trainable(folder: string, out: string, model: ManifestInput["model"], separator?: string): ManifestInput {
+function trainable(
+  folder: string,
+  out: string,
+  { model, tie }: Pick<ManifestInput, "model" | "tie">,
+  separator?: string,
+): ManifestInput {
   const name = basename(resolve(folder)).replaceAll(/[^\w.-]/g, "-").replace(/^[^A-Za-z0-9]+/, "");
   return {
     name: name === "" ? "imported" : name,
     model,
-    tie: { groupSize: 1, skipFirst: 0, skipLast: 0 },
+    tie: { groupSize: 1, skipFirst: 0, skipLast: 0, ...tie },
     optimizer: { kind: "adamw" },
     train: {
       steps: 1000,

@@ -6,6 +6,7 @@ import { doctorCommand } from "./doctor.ts";
 import { fail } from "./errors.ts";
 import { evalCommand } from "./eval.ts";
 import { experimentsCommand } from "./experiments/mod.ts";
+import { exportCommand } from "./export.ts";
 import { generateCommand } from "./generate.ts";
 import { importCommand } from "./import.ts";
 import { planCommand } from "./plan.ts";
@@ -25,6 +26,7 @@ export async function main(args: readonly string[]): Promise<void> {
       .command("generate", generateCommand())
       .command("eval", evalCommand())
       .command("import", importCommand())
+      .command("export", exportCommand())
       .command("experiments", experimentsCommand())
       .command("data", dataCommand())
       .command("doctor", doctorCommand())

@@ -2,6 +2,8 @@
  * What a Hugging Face `config.json` means: the manifest of the same model, or an error that names what this program does
  * not have. Spellings of transformers 4 and 5 are read. The file is untrusted: nothing in it is taken for granted.
  */
+import { readCompact } from "./compact.ts";
+import { Config, MOST_EXPERTS, MOST_SITES, unsupported } from "./config_keys.ts";
 import { ManifestError, unusable } from "./errors.ts";
 import type { Family, ManifestInput } from "./manifest.ts";
 
@@ -11,12 +13,14 @@ export interface ForeignModel {
   type: ForeignType;
   /** The architecture. */
   model: ManifestInput["model"];
+  /** What its sites share; only the compact form says it. */
+  tie?: ManifestInput["tie"];
   /** Id of the token that ends a text, or null. */
   endToken: number | null;
 }
 
 /** Families that can be read, by their `model_type`. */
-export type ForeignType = "olmoe" | "qwen3_moe" | "mixtral";
+export type ForeignType = "olmoe" | "qwen3_moe" | "mixtral" | "bowline";
 
 /** Families that are known and cannot be read yet, and what they need. */
 const LACKING: Readonly<Record<string, string>> = {
@@ -40,11 +44,6 @@ const ONLY: Readonly<Record<string, readonly unknown[]>> = {
   quantization_config: [null],
 };
 
-/** The most that a size may be; larger ones are damage, and would ask for memory before the tensors tell. */
-const MOST = 2 ** 24;
-const MOST_SITES = 4096;
-const MOST_EXPERTS = 2 ** 16;
-
 /**
  * Reads a parsed `config.json`.
  *
@@ -62,7 +61,8 @@ export function readConfig(json: unknown): ForeignModel {
   }
   checkWindows(config);
   const common = readCommon(config);
-  return { type, model: { ...common, ...READ[type](config, common.layers) }, endToken: readEndToken(config) };
+  const { tie, ...part } = READ[type](config, common.layers);
+  return { type, model: { ...common, ...part }, ...(tie && { tie }), endToken: readEndToken(config) };
 }
 
 function familyOf(type: unknown): ForeignType {
@@ -92,7 +92,6 @@ function readCommon(config: Config) {
     kvHeads,
     headDim: headDim ?? width / heads,
     topK: config.size("num_experts_per_tok", MOST_EXPERTS),
-    experts: config.size(["num_experts", "num_local_experts"], MOST_EXPERTS),
     eps: config.positive("rms_norm_eps"),
     ropeTheta: readRope(config),
     maxSeqLen: config.size("max_position_embeddings"),
@@ -104,25 +103,35 @@ function readCommon(config: Config) {
 const READ: Record<ForeignType, (config: Config, layers: number) => FamilyPart> = {
   olmoe: (config) => ({
     family: "olmoe",
+    experts: readExperts(config),
     expertWidth: config.size("intermediate_size"),
     clamp: config.optionalPositive("clip_qkv"),
     router: routing(config.flag("norm_topk_prob")),
   }),
   qwen3_moe: (config, layers) => ({
     family: "qwen3",
+    experts: readExperts(config),
     expertWidth: config.size("moe_intermediate_size"),
     router: routing(config.flag("norm_topk_prob")),
     ...readDense(config, layers),
   }),
   mixtral: (config) => ({
     family: "mixtral",
+    experts: readExperts(config),
     expertWidth: config.size("intermediate_size"),
     router: routing(true),
   }),
+  bowline: readCompact,
 };
 
 /** What a family adds to what all have. */
-type FamilyPart = { family: Family; expertWidth: number } & Partial<ManifestInput["model"]>;
+type FamilyPart =
+  & { family: Family; experts: number; expertWidth: number; tie?: ManifestInput["tie"] }
+  & Partial<ManifestInput["model"]>;
+
+function readExperts(config: Config): number {
+  return config.size(["num_experts", "num_local_experts"], MOST_EXPERTS);
+}
 
 /** All three take the softmax over all experts first. */
 function routing(renormalize: boolean) {
@@ -144,9 +153,7 @@ function readDense(config: Config, layers: number): Pick<ManifestInput["model"],
 /** The base of the rotary angles: `rope_parameters` of version 5, or `rope_theta` beside `rope_scaling` of version 4. */
 function readRope(config: Config): number {
   for (const key of ["rope_parameters", "rope_scaling"]) {
-    const value = config.get(key) ?? {};
-    if (typeof value !== "object" || Array.isArray(value)) throw unusable(key, value, "an object or null");
-    const rope = new Config(value as Record<string, unknown>, `${key}.`);
+    const rope = config.object(key);
     for (const name of ["rope_type", "type"]) {
       const type = rope.get(name) ?? "default";
       if (type !== "default") throw unsupported(`${key}.${name}`, type, "default");
@@ -176,61 +183,4 @@ function readEndToken(config: Config): number | null {
     throw unusable("eos_token_id", value, "a token id, a list of them, or null");
   }
   return first as number | null;
-}
-
-function unsupported(key: string, is: unknown, wanted: unknown): ManifestError {
-  return unusable(key, is, `${JSON.stringify(wanted)}: Bowline does not have anything else yet`);
-}
-
-/** Checked reading of keys; a key that is null counts as missing where it may be. */
-class Config {
-  readonly #json: Record<string, unknown>;
-  readonly #below: string;
-
-  constructor(json: Record<string, unknown>, below = "") {
-    this.#json = json;
-    this.#below = below;
-  }
-
-  /** The value of a key of its own. */
-  get(key: string): unknown {
-    return Object.hasOwn(this.#json, key) ? this.#json[key] : undefined;
-  }
-
-  /** A size under one of several spellings, which must agree. */
-  size(keys: string | readonly string[], most = MOST): number {
-    const names = [keys].flat();
-    const given = names.filter((key) => this.get(key) !== undefined && this.get(key) !== null);
-    for (const key of given.length > 0 ? given : names) {
-      const value = this.get(key);
-      if (!Number.isSafeInteger(value) || Number(value) < 1 || Number(value) > most) {
-        throw unusable(this.#below + key, value, `an integer from 1 to ${most}`);
-      }
-      if (value !== this.get(given[0]!)) throw unusable(key, value, `the same as ${given[0]} (${this.get(given[0]!)})`);
-    }
-    return Number(this.get(given[0]!));
-  }
-
-  optionalSize(key: string): number | null {
-    return (this.get(key) ?? null) === null ? null : this.size(key);
-  }
-
-  positive(key: string): number {
-    const value = this.get(key);
-    if (typeof value !== "number" || !Number.isFinite(value) || value <= 0) {
-      throw unusable(this.#below + key, value, "a positive finite number");
-    }
-    return value;
-  }
-
-  optionalPositive(key: string): number | null {
-    return (this.get(key) ?? null) === null ? null : this.positive(key);
-  }
-
-  /** True or false; false where it is missing, as in the classes that are read here. */
-  flag(key: string): boolean {
-    const value = this.get(key) ?? false;
-    if (typeof value !== "boolean") throw unusable(this.#below + key, value, "true or false");
-    return value;
-  }
 }

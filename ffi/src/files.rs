@@ -70,6 +70,11 @@ pub fn write_file(path: &Path, bytes: &[u8]) -> Result<FileRecord> {
 
 /// Size and SHA-256 of an existing file.
 pub fn record_of(path: &Path) -> Result<FileRecord> {
+    record_watched(path, &mut |_| Ok(()))
+}
+
+/// The same; `report` is told the number of bytes read so far, and its error ends the reading.
+pub fn record_watched(path: &Path, report: &mut dyn FnMut(u64) -> Result<()>) -> Result<FileRecord> {
     let mut file = File::open(path).map_err(|e| Error::file("read", path, e))?;
     let mut hash = Sha256::new();
     let mut buffer = vec![0; 1 << 20];
@@ -81,6 +86,7 @@ pub fn record_of(path: &Path) -> Result<FileRecord> {
         }
         hash.update(&buffer[..count]);
         bytes += count as u64;
+        report(bytes)?;
     }
 }
 

@@ -4,8 +4,8 @@
 use crate::data::Watch;
 use crate::data::jobs::JobRequest;
 use crate::error::{Error, Result};
-use crate::interop::ImportRequest;
-use serde::{Deserialize, Deserializer, de};
+use crate::interop::{ExportRequest, ImportRequest};
+use serde::{Deserialize, Deserializer, Serialize, de};
 use serde_json::Value;
 
 /// What is to be done.
@@ -13,17 +13,21 @@ use serde_json::Value;
 pub enum Job {
     Data(JobRequest),
     Import(ImportRequest),
+    Export(ExportRequest),
 }
 
 impl<'de> Deserialize<'de> for Job {
     fn deserialize<D: Deserializer<'de>>(d: D) -> std::result::Result<Self, D::Error> {
         let mut request = Value::deserialize(d)?;
-        let is_import = request["job"] == "import";
-        if let Some(fields) = request.as_object_mut().filter(|_| is_import) {
+        let parse: fn(Value) -> serde_json::Result<Job> = match request["job"].as_str() {
+            Some("import") => |fields| serde_json::from_value(fields).map(Job::Import),
+            Some("export") => |fields| serde_json::from_value(fields).map(Job::Export),
+            _ => return serde_json::from_value(request).map(Job::Data).map_err(de::Error::custom),
+        };
+        if let Some(fields) = request.as_object_mut() {
             fields.remove("job");
-            return serde_json::from_value(request).map(Job::Import).map_err(de::Error::custom);
         }
-        serde_json::from_value(request).map(Job::Data).map_err(de::Error::custom)
+        parse(request).map_err(de::Error::custom)
     }
 }
 
@@ -32,9 +36,12 @@ impl Job {
     pub fn run(&self, watch: &Watch) -> Result<String> {
         match self {
             Job::Data(request) => request.run(watch),
-            Job::Import(request) => {
-                serde_json::to_string(&request.run(watch)?).map_err(|e| Error::Internal(format!("writing a report: {e}")))
-            }
+            Job::Import(request) => report(&request.run(watch)?),
+            Job::Export(request) => report(&request.run(watch)?),
         }
     }
+}
+
+fn report(of: &impl Serialize) -> Result<String> {
+    serde_json::to_string(of).map_err(|e| Error::Internal(format!("writing a report: {e}")))
 }

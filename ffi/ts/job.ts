@@ -66,7 +66,7 @@ export type JobRequest =
     /** Folder of safetensors files. */
     readonly folder: string;
     /** Whose names its tensors have. */
-    readonly family: "olmoe" | "qwen3_moe" | "mixtral";
+    readonly family: "olmoe" | "qwen3_moe" | "mixtral" | "bowline";
     /** A plan of the same model, as JSON. */
     readonly plan: string;
     /** Whether the folder's tokenizer.json is the run's. */
@@ -75,6 +75,21 @@ export type JobRequest =
     readonly out: string;
     /** Other files of the run folder: name and content. */
     readonly files: Readonly<Record<string, string>>;
+  }
+  | {
+    readonly job: "export";
+    /** Folder of the checkpoint. */
+    readonly checkpoint: string;
+    /** Whose names the tensors get; `bowline` is the compact form. */
+    readonly family: "olmoe" | "qwen3_moe" | "mixtral" | "bowline";
+    /** Type of the numbers; bf16 is rounded to the nearest, ties to even. */
+    readonly dtype: "f32" | "bf16";
+    /** Most bytes of numbers in a file. */
+    readonly shardBytes: number;
+    /** What config.json says of the model; the type and the tokenizer's ids are added. */
+    readonly config: Readonly<Record<string, unknown>>;
+    /** The folder to make. */
+    readonly out: string;
   };
 
 /** Records of a source: those that became documents, and why others did not. */
@@ -159,6 +174,21 @@ export interface ImportReport {
   readonly checkpoint: string;
 }
 
+/** What `export` wrote. */
+export interface ExportReport {
+  readonly tensors: number;
+  /** Numbers in them. */
+  readonly parameters: number;
+  /** Bytes of those. */
+  readonly bytes: number;
+  /** Steps that the model was trained. */
+  readonly step: number;
+  /** Names of the files. */
+  readonly files: readonly string[];
+  /** Whether a tokenizer is among them. */
+  readonly hasTokenizer: boolean;
+}
+
 /** The report of each job. */
 export interface JobReports {
   "inspect": InspectReport;
@@ -167,6 +197,7 @@ export interface JobReports {
   "verify": VerifyReport;
   "rows": RowsReport;
   "import": ImportReport;
+  "export": ExportReport;
 }
 
 /** How to run a job. */

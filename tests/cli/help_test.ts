@@ -5,7 +5,7 @@ import { Workspace } from "./program.ts";
 
 Deno.test("help shows what each command does, with examples", async (t) => {
   await using workspace = await Workspace.make();
-  const commands = ["train", "generate", "eval", "import", "doctor", "experiments"];
+  const commands = ["train", "generate", "eval", "import", "export", "doctor", "experiments"];
   const experiments = ["list", "show", "run", "submit", "table"].map((name) => `experiments ${name}`);
   for (const command of [...commands, ...experiments]) {
     await t.step(command, async () => {
@@ -23,7 +23,7 @@ Deno.test("bowline without arguments shows its help", async () => {
   const [bare, asked] = [await workspace.run(), await workspace.run("--help")];
   assert.equal(bare.code, 0);
   assert.equal(bare.stdout, asked.stdout);
-  for (const command of ["train", "plan", "generate", "eval", "import", "experiments", "doctor"]) {
+  for (const command of ["train", "plan", "generate", "eval", "import", "export", "experiments", "doctor"]) {
     assert.match(bare.stdout, new RegExp(`^  ${command} `, "m"));
   }
 });

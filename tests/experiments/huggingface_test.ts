@@ -26,8 +26,15 @@ const { num_experts: _, clip_qkv: __, ...rest } = config;
 const mixtral: Json = { ...rest, model_type: "mixtral", num_local_experts: 4, sliding_window: null, head_dim: null };
 
 /** The manifest's complete model section. */
-const model = ({ model }: ForeignModel) =>
-  plan({ name: "read", model, train: { steps: 1, batch: 1, seqLen: 8 }, tie: { skipFirst: 0, skipLast: 0 } });
+const model = ({ model, tie }: ForeignModel) =>
+  plan({ name: "read", model, train: { steps: 1, batch: 1, seqLen: 8 }, tie: { skipFirst: 0, skipLast: 0, ...tie } });
+
+const compact: Json = {
+  ...mixtral,
+  ...{ model_type: "bowline", family: "vanilla", num_hidden_layers: 4, moe_intermediate_size: 8, head_dim: 8 },
+  ...{ qk_norm: "head", router_score: "top-k-then-softmax", norm_topk_prob: false, pad_token_id: null },
+  ...{ site_experts: [4, 6, 6, 0], expert_tying: { experts: [0, 1, 1, null], attention: [0, 1, 1, 0] } },
+};
 
 Deno.test("readConfig() reads the families", () => {
   const olmoe = readConfig({ ...config, clip_qkv: 5 });
@@ -163,7 +170,7 @@ Deno.test("readConfig() of any JSON gives a plan or an error of one line", () =>
   const pick = <T>(list: readonly T[]): T => list[next(list.length)]!;
   const outcomes = { plans: 0, errors: 0 };
   for (let round = 0; round < 20_000; round++) {
-    const changed: Json = structuredClone(pick([config, qwen, mixtral]));
+    const changed: Json = structuredClone(pick([config, qwen, mixtral, compact]));
     const keys = [...Object.keys(changed), "rope_parameters", "layer_types", "sliding_window", "head_dim"];
     for (let change = next(4); change >= 0; change--) {
       const key = pick(keys);

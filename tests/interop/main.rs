@@ -1,6 +1,7 @@
 //! Checkpoints of other programs: their names, their files, and what becomes of them.
 
 mod common;
+mod export;
 mod files;
 mod fuzz;
 mod import;
@@ -8,3 +9,4 @@ mod import;
 #[allow(dead_code)]
 mod micro;
 mod names;
+mod tokenizer;

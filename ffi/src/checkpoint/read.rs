@@ -4,8 +4,9 @@ use super::difference::first_difference;
 use super::state::{State, StateFile};
 use super::tensors::{TensorMut, damaged, read_tensors};
 use super::{MODEL_FILE, OPTIMIZER_FILE, STATE_FILE, TOKENIZER_FILE};
+use crate::data::Watch;
 use crate::error::{Error, Result};
-use crate::files::{FileRecord, record_of, sha256_hex};
+use crate::files::{FileRecord, record_of, record_watched, sha256_hex};
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -67,6 +68,13 @@ impl Checkpoint {
             }
         }
         Ok(())
+    }
+
+    /// The same of the model's file alone, with progress.
+    pub fn verify_model(&self, watch: &Watch) -> Result<()> {
+        let (path, record) = (self.folder.join(MODEL_FILE), self.record(MODEL_FILE)?);
+        let found = record_watched(&path, &mut |bytes| watch.report(bytes as f64 / record.bytes.max(1) as f64))?;
+        if found == *record { Ok(()) } else { Err(damaged(&path)) }
     }
 
     /// Refuses a checkpoint of another plan than `plan` and names the first key that differs.

@@ -78,7 +78,7 @@ impl Builtin {
     }
 
     /// The bytes of every id, none for those that stand for no text.
-    pub(super) fn bytes(self) -> Vec<Vec<u8>> {
+    pub(crate) fn bytes(self) -> Vec<Vec<u8>> {
         let last = self.special().iter().map(|&(_, id)| id as usize).max().unwrap_or(0);
         let mut bytes = match self {
             Builtin::Cl100kBase => {
@@ -91,7 +91,8 @@ impl Builtin {
         bytes
     }
 
-    fn special(self) -> &'static [(&'static str, u32)] {
+    /// Its special tokens.
+    pub(crate) fn special(self) -> &'static [(&'static str, u32)] {
         match self {
             Builtin::Cl100kBase => &CL100K_SPECIAL,
             Builtin::Bytes => &[(END_OF_TEXT, 256)],

@@ -52,6 +52,7 @@ pub use stream::{Met, Stream, StreamSettings};
 pub use stream_state::{SourceState, StreamState};
 pub use text::{Document, Documents, read_documents};
 pub use tokenizer::Tokenizer;
+pub(crate) use tokenizer::byte_alphabet;
 pub use tokens::TokenIds;
 pub use windows::{Windows, WindowsState};
 

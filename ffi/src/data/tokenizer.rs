@@ -250,7 +250,7 @@ fn token_bytes(inner: &tokenizers::Tokenizer, vocab: usize) -> Vec<Vec<u8>> {
 
 /// The character that stands for each byte in a byte-level vocabulary: printable Latin-1 for itself, the others for
 /// the characters from U+0100 on, in order.
-fn byte_alphabet() -> Vec<char> {
+pub(crate) fn byte_alphabet() -> Vec<char> {
     let is_printable = |byte: u8| matches!(byte, b'!'..=b'~' | 0xa1..=0xac | 0xae..=0xff);
     let mut next = '\u{100}'..;
     (0..=255).map(|byte| if is_printable(byte) { char::from(byte) } else { next.next().unwrap_or_default() }).collect()

@@ -3,11 +3,13 @@
 //!
 //! Every tensor there is a run of consecutive elements of one parameter here, row-major as ours: an expert's gate is the
 //! first F rows of its slice of `gate_up`, its up projection the last F; linear weights are (out, in) in both. Tied sites
-//! name the same parameter, so a table of a tied plan gives the same place several times: that is the expanded form.
+//! name the same parameter, so a table of a tied plan gives the same place several times: that is the expanded form. The
+//! compact form, of a class of our own, has each place once.
 //! Adapters have no names there.
 
 use crate::layout::{AttentionUse, FfnUse, Layout, MoeUse, ParamId, SiteUse};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// Model classes of transformers, by their `model_type`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +21,8 @@ pub enum Family {
     Qwen3Moe,
     /// `MixtralForCausalLM`
     Mixtral,
+    /// The compact form: always fused, each bank once, under the name that its first site gives it.
+    Bowline,
 }
 
 /// How the experts of a site are stored.
@@ -51,6 +55,10 @@ impl Name {
 
 /// All tensors of a model, site by site, made as they are asked for. A head that is the embedding has no tensor of its own.
 pub fn names(family: Family, form: Form, layout: &Layout) -> impl Iterator<Item = Name> {
+    let is_compact = family == Family::Bowline;
+    let form = if is_compact { Form::Fused } else { form };
+    let mut seen = BTreeSet::new();
+    let is_first = move |name: &Name| !is_compact || seen.insert((name.param, name.start));
     let (v, d) = (layout.vocab, layout.width);
     let head = (layout.head != layout.embedding).then(|| whole(HEAD, &[v, d], layout.head));
     let ends = [whole(EMBEDDING, &[v, d], layout.embedding), whole("model.norm.weight", &[d], layout.final_norm.w)];
@@ -59,7 +67,7 @@ pub fn names(family: Family, form: Form, layout: &Layout) -> impl Iterator<Item 
         site_names(&mut out, family, form, &format!("model.layers.{i}"), site, d);
         out
     });
-    ends.into_iter().chain(head).chain(sites)
+    ends.into_iter().chain(head).chain(sites).filter(is_first)
 }
 
 pub(super) const EMBEDDING: &str = "model.embed_tokens.weight";

@@ -111,11 +111,16 @@ impl TensorFiles {
     /// Overwrites `out`, which has the size of the tensor, with its values as f32. Tensors of other types than F32, BF16 and
     /// F16 are refused.
     pub fn read(&self, info: &TensorInfo, out: &mut [f32], watch: &Watch) -> Result<()> {
+        self.read_from(info, 0, out, watch)
+    }
+
+    /// The same of a part of the tensor: as many values as `out` has, from the value `first` on.
+    pub fn read_from(&self, info: &TensorInfo, first: usize, out: &mut [f32], watch: &Watch) -> Result<()> {
         let path = self.path(info);
         let width = width(info.dtype).ok_or_else(|| Error::checkpoint(path, format!("it has a tensor in {:?}", info.dtype)))?;
         let failed = |e| Error::file("read", path, e);
         let mut file = File::open(path).map_err(failed)?;
-        file.seek(SeekFrom::Start(info.start)).map_err(failed)?;
+        file.seek(SeekFrom::Start(info.start + (first * width) as u64)).map_err(failed)?;
         let mut bytes = vec![0; CHUNK_BYTES.min(out.len() * width)];
         let count = out.len().max(1) as f64;
         for (i, values) in out.chunks_mut(CHUNK_BYTES / width).enumerate() {
