@@ -101,7 +101,7 @@ async function trainRecorded(run: Run): Promise<void> {
   const end = (reason: Extract<RunEvent, { type: "end" }>["reason"]) =>
     run.events.write({ type: "end", step: run.step, reason, seconds: (performance.now() - started) / 1000 });
   try {
-    // Their weights come from nowhere else when such a run is stopped and resumed.
+    // A run that is stopped before its first checkpoint and resumed would start with other weights.
     if (run.options.from !== undefined) await save(run);
     const held = await trainLoop(run);
     await save(run);

@@ -1,9 +1,14 @@
 //! From the plan to named parameters: which tensors exist, their shapes, who updates them, and which of them each site
 //! uses. Structure comes from the plan alone, never from names.
 
-use crate::backend::{AttentionDims, RouterRule};
+use crate::backend::RouterRule;
 use crate::error::Result;
 use crate::plan::*;
+
+mod params;
+mod uses;
+
+pub use uses::{AdapterUse, AttentionUse, DenseUse, FfnUse, MoeUse, NormUse, SiteUse};
 
 /// Index into the list of parameters.
 pub type ParamId = usize;
@@ -45,122 +50,6 @@ impl ParamSpec {
     }
 }
 
-#[derive(Clone, Copy, Debug)]
-pub struct NormUse {
-    pub w: ParamId,
-    pub eps: f32,
-}
-
-/// A low-rank addition to q and k: `x a^T b_q^T` and `x a^T b_k^T` (LoRA, arXiv 2106.09685).
-#[derive(Clone, Copy, Debug)]
-pub struct AdapterUse {
-    /// (R, D)
-    pub a: ParamId,
-    /// (H*P, R)
-    pub b_q: ParamId,
-    /// (Hkv*P, R)
-    pub b_k: ParamId,
-    /// `R`
-    pub rank: usize,
-}
-
-#[derive(Clone, Copy, Debug)]
-pub struct AttentionUse {
-    pub norm: NormUse,
-    pub wq: ParamId,
-    pub wk: ParamId,
-    pub wv: ParamId,
-    pub wo: ParamId,
-    /// Gains of q and k, and whether they span heads or whole vectors.
-    pub qk_norm: Option<(ParamId, ParamId)>,
-    pub adapter: Option<AdapterUse>,
-    pub options: AttentionOptions,
-    pub heads: usize,
-    pub kv_heads: usize,
-    pub head_dim: usize,
-}
-
-impl AttentionUse {
-    /// `H*P`
-    pub fn q_width(&self) -> usize {
-        self.heads * self.head_dim
-    }
-
-    /// `Hkv*P`
-    pub fn kv_width(&self) -> usize {
-        self.kv_heads * self.head_dim
-    }
-
-    /// Lengths of the gains of q and k, if there are any.
-    pub fn norm_widths(&self) -> (usize, usize) {
-        match self.options.qk_norm {
-            QkNorm::Head => (self.head_dim, self.head_dim),
-            QkNorm::Whole | QkNorm::None => (self.q_width(), self.kv_width()),
-        }
-    }
-
-    /// The shape of a call over (batch, seq).
-    pub fn dims(&self, batch: usize, seq: usize) -> AttentionDims {
-        AttentionDims { batch, seq, heads: self.heads, kv_heads: self.kv_heads, head_dim: self.head_dim }
-    }
-}
-
-#[derive(Clone, Copy, Debug)]
-pub struct MoeUse {
-    pub norm: NormUse,
-    pub w_router: ParamId,
-    pub rule: RouterRule,
-    pub gate_up: ParamId,
-    pub down: ParamId,
-    /// `F`
-    pub expert_width: usize,
-    /// Index of the expert bank in the plan; equal for tied sites.
-    pub bank: usize,
-}
-
-#[derive(Clone, Copy, Debug)]
-pub struct DenseUse {
-    pub norm: NormUse,
-    /// (2F, D)
-    pub gate_up: ParamId,
-    /// (D, F)
-    pub down: ParamId,
-    /// `F`
-    pub width: usize,
-}
-
-/// The second half of a site.
-#[derive(Clone, Copy, Debug)]
-pub enum FfnUse {
-    Moe(MoeUse),
-    Dense(DenseUse),
-}
-
-impl FfnUse {
-    /// The half with a router, if it is one.
-    pub fn moe(&self) -> Option<&MoeUse> {
-        match self {
-            FfnUse::Moe(moe) => Some(moe),
-            FfnUse::Dense(_) => None,
-        }
-    }
-
-    /// The dense half, if it is one.
-    pub fn dense(&self) -> Option<&DenseUse> {
-        match self {
-            FfnUse::Moe(_) => None,
-            FfnUse::Dense(dense) => Some(dense),
-        }
-    }
-}
-
-/// What one site uses.
-#[derive(Clone, Copy, Debug)]
-pub struct SiteUse {
-    pub attention: AttentionUse,
-    pub ffn: FfnUse,
-}
-
 /// All parameters and who uses them.
 #[derive(Clone, Debug)]
 pub struct Layout {
@@ -182,7 +71,7 @@ impl Layout {
         let mut first = Vec::new(); // the first parameter of each bank
         for bank in &plan.banks {
             first.push(params.len());
-            bank_params(&mut params, bank)?;
+            params::of_bank(&mut params, bank)?;
         }
         let bank_of = |id: &str| plan.banks.iter().position(|b| b.id == id).expect("checked");
         let norm = |id: &str| -> Result<NormUse> {
@@ -270,72 +159,4 @@ fn ffn_use(plan: &Plan, site: &Site, first: &[ParamId], norm: NormUse) -> Result
         expert_width: plan.banks[experts].dim("F"),
         bank: experts,
     }))
-}
-
-fn bank_params(params: &mut Vec<ParamSpec>, bank: &Bank) -> Result<()> {
-    let gain = |part: &str, n: usize| ParamSpec {
-        name: format!("{}.{part}", bank.id),
-        shape: vec![n],
-        count: 1,
-        rows: 1,
-        cols: n,
-        optimizer: OptimizerKind::Adamw,
-        muon_parts: 1,
-        lr_divisor: 1.0,
-        init: Init::Ones,
-    };
-    let matrices = |part: &str, shape: &[usize], muon_parts: usize| {
-        let [lead @ .., rows, cols] = shape else { unreachable!("a matrix has two dims") };
-        ParamSpec {
-            name: format!("{}.{part}", bank.id),
-            shape: shape.to_vec(),
-            count: lead.iter().product(),
-            rows: *rows,
-            cols: *cols,
-            optimizer: bank.optimizer,
-            muon_parts,
-            lr_divisor: bank.lr_divisor,
-            init: Init::Xavier { gain: bank.init_gain },
-        }
-    };
-    let d = bank.dim("D");
-    match bank.kind {
-        BankKind::Embedding | BankKind::Head => params.push(matrices("weight", &[bank.dim("V"), d], 1)),
-        BankKind::Norm => params.push(gain("weight", d)),
-        BankKind::Router => params.push(matrices("weight", &[bank.dim("E"), d], 1)),
-        BankKind::Attention => {
-            let (q, kv) = (bank.dim("H") * bank.dim("P"), bank.dim("Hkv") * bank.dim("P"));
-            params.extend([
-                matrices("wq", &[q, d], 1),
-                matrices("wk", &[kv, d], 1),
-                matrices("wv", &[kv, d], 1),
-                matrices("wo", &[d, q], 1),
-            ]);
-            match bank.options::<AttentionOptions>()?.qk_norm {
-                QkNorm::Whole => params.extend([gain("q_norm", q), gain("k_norm", kv)]),
-                QkNorm::Head => params.extend([gain("q_norm", bank.dim("P")), gain("k_norm", bank.dim("P"))]),
-                QkNorm::None => {}
-            }
-        }
-        BankKind::Adapter => {
-            let (p, r) = (bank.dim("P"), bank.dim("R"));
-            // The product starts at 0, so that a site starts as its shared attention.
-            params.extend([
-                ParamSpec { init: Init::Normal { std: (d as f64).powf(-0.5) }, ..matrices("a", &[r, d], 1) },
-                ParamSpec { init: Init::Zeros, ..matrices("b_q", &[bank.dim("H") * p, r], 1) },
-                ParamSpec { init: Init::Zeros, ..matrices("b_k", &[bank.dim("Hkv") * p, r], 1) },
-            ]);
-        }
-        BankKind::Experts | BankKind::FeedForward => {
-            let f = bank.dim("F");
-            let parts = match bank.options::<FfnOptions>()?.muon_slices {
-                MuonSlices::Fused => 1,
-                MuonSlices::Split => 2,
-            };
-            let lead = bank.shape.get("E").into_iter().copied();
-            let shape = |rows: usize, cols: usize| lead.clone().chain([rows, cols]).collect::<Vec<_>>();
-            params.extend([matrices("gate_up", &shape(2 * f, d), parts), matrices("down", &shape(d, f), 1)]);
-        }
-    }
-    Ok(())
 }

@@ -101,10 +101,10 @@ export const SYMBOLS = {
   },
   bowline_trainer_load_weights: {
     parameters: [
-      "u32",
-      /* trainer */ "buffer",
-      /* const uint8_t* folder */ "u32",
-      /* uint32_t len */ "buffer", /* Status* */
+      "u32", /* trainer */
+      "buffer", /* const uint8_t* folder */
+      "u32", /* uint32_t len */
+      "buffer", /* Status* */
     ],
     result: "i32",
     nonblocking: true,

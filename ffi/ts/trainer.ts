@@ -193,9 +193,7 @@ export class Trainer implements Disposable {
     await this.#run((id, status) => core().bowline_trainer_load(id, path, path.length, status));
   }
 
-  /**
-   * Takes the weights of a checkpoint whose banks and sites are the same; step, optimizer and data stay as they are.
-   */
+  /** Takes the weights of a checkpoint whose banks and sites are the same; step, optimizer and data stay as they are. */
   async loadWeights(folder: string): Promise<void> {
     const path = utf8(folder);
     await this.#run((id, status) => core().bowline_trainer_load_weights(id, path, path.length, status));

@@ -10,6 +10,8 @@ import {
   writeShards,
   writeTensors,
 } from "./foreign.ts";
+import { tokenOf } from "../../cli/interop/read.ts";
+import { ManifestError } from "../../experiments/mod.ts";
 import { assertMistake } from "./mistakes.ts";
 import { stepFolder, Workspace } from "./program.ts";
 
@@ -40,7 +42,7 @@ Deno.test("bowline import makes a run folder that plan and generate use", async 
   const { code, stdout, stderr } = await workspace.run("import", "My Model", "--out", "run");
   assert.equal(code, 0, stderr);
   assert.equal(stderr, "");
-  assert.match(stdout, /^run: olmoe, 15\.\dK parameters of 43 tensors in F32, at step 0\n$/);
+  assert.match(stdout, /^run: olmoe, 15\.\dK parameters of 45 tensors in F32, at step 0\n$/);
   assert.deepEqual(
     [...Deno.readDirSync(workspace.at("run"))].map((entry) => entry.name).sort(),
     ["checkpoints", "environment.json", "manifest.json", "plan.json", "tokenizer.json"],
@@ -67,7 +69,7 @@ Deno.test("bowline import makes a run folder that plan and generate use", async 
   await t.step("--json prints what was read", async () => {
     const { stdout } = await workspace.run("import", "My Model", "--out", "again", "--json");
     const { family, hasTokenizer, form, dtypes, tensors } = JSON.parse(stdout);
-    assert.deepEqual([family, hasTokenizer, form, dtypes, tensors], ["olmoe", true, "per-expert", ["F32"], 43]);
+    assert.deepEqual([family, hasTokenizer, form, dtypes, tensors], ["olmoe", true, "per-expert", ["F32"], 45]);
     assert.deepEqual(await model(workspace, "again"), await model(workspace, "run"));
   });
 });
@@ -247,4 +249,22 @@ Deno.test("bowline generate says that a run imported without a tokenizer has non
   await assertMistake(workspace, ["generate", "run", "--prompt", "ba"], /it has no tokenizer: .*imported without one/);
   const loaded = await readTensors(workspace.at("run", "checkpoints", stepFolder(0), "model.safetensors"));
   assert.equal(loaded.size, 25, "it is a checkpoint all the same");
+});
+
+Deno.test("tokenOf() finds a token wherever a tokenizer.json has it, and refuses any other JSON", () => {
+  const added_tokens = [{ id: 7, content: "<end>" }];
+  assert.equal(tokenOf({ added_tokens, model: { vocab: { a: 0 } } }, 7), "<end>");
+  assert.equal(tokenOf({ added_tokens: [], model: { vocab: { a: 0, b: 7 } } }, 7), "b");
+  assert.equal(tokenOf({ model: { vocab: [["<unk>", 0], ["</s>", -1.5]] } }, 1), "</s>");
+  const junk: unknown[] = [
+    ...[null, 3, "text", true, [], {}, { model: 3 }, { model: { vocab: "text" } }, { model: { vocab: null } }],
+    ...[{ added_tokens: "text" }, { added_tokens: [null, 5, { id: 7 }, { id: 7, content: 7 }] }],
+    ...[{ model: { vocab: [null, [], 5, [7], [""]] } }, { model: { vocab: { "": 7 } } }],
+  ];
+  for (const json of junk) {
+    for (const id of [null, 0, 3, 4, 7]) {
+      const isRefused = (error: unknown) => error instanceof ManifestError && /^Cannot [^\n]+$/.test(error.message);
+      assert.throws(() => tokenOf(json, id), isRefused, `${id} of ${JSON.stringify(json)}`);
+    }
+  }
 });

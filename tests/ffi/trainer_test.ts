@@ -1,6 +1,14 @@
 /** The trainer as a library. */
 import assert from "node:assert/strict";
-import { type BowlineError, coreInfo, type ErrorCode, type Plan, plan, Trainer } from "@bowline/bowline";
+import {
+  type BowlineError,
+  coreInfo,
+  type ErrorCode,
+  type ManifestInput,
+  type Plan,
+  plan,
+  Trainer,
+} from "@bowline/bowline";
 
 coreInfo(); // opened here and not in a test, which would seem to leak it
 
@@ -8,13 +16,15 @@ const B = 2;
 const S = 8;
 const V = 300;
 
+const tinyInput = {
+  name: "tiny",
+  model: { family: "olmoe", vocab: V, width: 16, layers: 4, heads: 2, experts: 4, topK: 2, expertWidth: 8 },
+  tie: { groupSize: 2, skipFirst: 1, skipLast: 1 },
+  train: { steps: 10, batch: B, seqLen: S, warmupSteps: 2 },
+} satisfies ManifestInput;
+
 function tiny(): Plan {
-  return plan({
-    name: "tiny",
-    model: { family: "olmoe", vocab: V, width: 16, layers: 4, heads: 2, experts: 4, topK: 2, expertWidth: 8 },
-    tie: { groupSize: 2, skipFirst: 1, skipLast: 1 },
-    train: { steps: 10, batch: B, seqLen: S, warmupSteps: 2 },
-  });
+  return plan(tinyInput);
 }
 
 function tokens(steps = 1): Int32Array<ArrayBuffer> {
@@ -89,6 +99,39 @@ Deno.test("Trainer.save() and load() continue bit for bit", async () => {
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
+});
+
+Deno.test("Trainer.loadWeights() takes the weights of a checkpoint and nothing else", async () => {
+  const folder = await Deno.makeTempDir();
+  using trained = new Trainer(tiny());
+  await trained.stepTokens(tokens());
+  await trained.save(`${folder}/checkpoint`);
+  using fresh = new Trainer({ ...tiny(), seed: 7 });
+  await fresh.loadWeights(`${folder}/checkpoint`);
+  for (const { name } of trained.parameters()) assert.deepEqual(fresh.read(name), trained.read(name), name);
+  assert.equal((await fresh.stepTokens(tokens())).step, 1);
+  const other = plan({ ...tinyInput, model: { ...tinyInput.model, topK: 1 } });
+  using another = new Trainer(other);
+  await assert.rejects(
+    another.loadWeights(`${folder}/checkpoint`),
+    /banks\.router\.0\.options\.topK is 2 there and 1 here/,
+  );
+  await Deno.remove(folder, { recursive: true });
+});
+
+Deno.test("Trainer.logits() are those that the loss is made of", async () => {
+  using trainer = new Trainer(tiny());
+  const window = tokens().slice(0, S + 1);
+  const logits = await trainer.logits(window);
+  assert.equal(logits.length, (S + 1) * V);
+  let sum = 0;
+  for (let at = 0; at < S; at++) {
+    const row = logits.subarray(at * V, (at + 1) * V);
+    sum += Math.log(row.reduce((total, x) => total + Math.exp(x), 0)) - row[window[at + 1]!]!;
+  }
+  const { evalLoss } = await trainer.evaluateTokens(window);
+  assert.ok(Math.abs(sum / S - evalLoss) <= 1e-5, `${sum / S} and ${evalLoss}`); // rounding of f32
+  await assert.rejects(trainer.logits(Int32Array.of(V)), /token 300 at position 0/);
 });
 
 Deno.test("Trainer allows one call at a time", async () => {

@@ -41,10 +41,13 @@ fn a_tied_bank_has_a_name_at_each_of_its_sites_with_the_same_place() {
     assert_ne!(place(0, "gate"), place(1, "gate"), "routers are not shared");
 }
 
-/// Name, shape, parameter and first element of some tensors of the second layer: D 8, F 6, E 4.
+/// Name, shape, parameter and first element.
+type Case = (Family, Form, &'static str, &'static [usize], &'static str, usize);
+
+/// Some tensors of the second layer: D 8, F 6, E 4.
 #[test]
 fn names_shapes_and_places_are_those_of_the_classes() {
-    let cases: [(Family, Form, &str, &[usize], &str, usize); 16] = [
+    let cases: [Case; 16] = [
         (Family::Olmoe, Form::PerExpert, "model.embed_tokens.weight", &[23, 8], "embedding.weight", 0),
         (Family::Olmoe, Form::PerExpert, "lm_head.weight", &[23, 8], "head.weight", 0),
         (Family::Olmoe, Form::PerExpert, "model.norm.weight", &[8], "final_norm.weight", 0),
