@@ -13,8 +13,8 @@ if (python === undefined) console.log("skip tests of exported folders in transfo
 
 const [BATCH, LENGTH] = [2, 24];
 
-/** Largest difference over the largest wanted value: two orders of summation in f32. */
-const TOLERANCE = 2e-4;
+/** Largest difference over the largest wanted value: orders of summation in f32, ten times what was measured. */
+const TOLERANCE = 6e-6;
 
 /** What load_exported.py prints of a folder. */
 interface Loaded {
