@@ -1,7 +1,7 @@
 //! The table of names: what each family calls its tensors, and that they are all of a model, once.
 
 use crate::common::models;
-use crate::micro::{Micro, OLMOE};
+use crate::micro::{MIXED, Micro, OLMOE, VANILLA};
 use bowline::interop::{Family, Form, names};
 use bowline::layout::Layout;
 use std::collections::BTreeSet;
