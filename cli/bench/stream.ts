@@ -12,13 +12,13 @@ const nano = preset("nano");
 
 /** A plan that streams what {@linkcode prepareStream} writes into `folder`. */
 export function streamPlan(from: StreamCase["from"], folder: string): Plan {
-  const paths = [from === "text" ? textFile(folder) : join(shardFolder(folder), "*.bin")];
+  const path = from === "text" ? textFile(folder) : shardFolder(folder);
   return resolve(manifest({
     ...nano,
     model: { ...nano.model, vocab: 100_277 },
     train: { ...nano.train, batch: 8, seqLen: 1024 },
     data: {
-      sources: [{ name: "sotu", paths, format: from === "text" ? "jsonl" : "tokens-u32" }],
+      sources: [{ name: "sotu", paths: [path] }],
       tokenizer: { kind: "cl100k" },
     },
   }));

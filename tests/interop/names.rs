@@ -1,7 +1,7 @@
 //! The table of names: what each family calls its tensors, and that they are all of a model, once.
 
 use crate::common::models;
-use crate::micro::{Micro, OLMOE};
+use crate::micro::{MIXED, Micro, OLMOE, VANILLA};
 use bowline::interop::{Family, Form, names};
 use bowline::layout::Layout;
 use std::collections::BTreeSet;
@@ -70,5 +70,25 @@ fn names_shapes_and_places_are_those_of_the_classes() {
         let layout = layout_of(family);
         let found = names(family, form, &layout).find(|n| n.name == name).unwrap_or_else(|| panic!("{family:?} {form:?} has no {name}"));
         assert_eq!((found.shape.as_slice(), layout.params[found.param].name.as_str(), found.start), (shape, param, start), "{name}");
+    }
+}
+
+#[test]
+fn the_compact_form_has_every_element_once_under_the_first_site_that_uses_it() {
+    for micro in [OLMOE, MIXED, VANILLA, Micro { all_tied: true, ..OLMOE }] {
+        let layout = Layout::new(&micro.plan()).expect("checked");
+        let all: Vec<_> = names(Family::Bowline, Form::PerExpert, &layout).collect();
+        for (id, param) in layout.params.iter().enumerate() {
+            let mut parts: Vec<_> = all.iter().filter(|name| name.param == id).collect();
+            parts.sort_by_key(|name| name.start);
+            let end = parts.iter().fold(0, |end, name| if name.start == end { end + name.size() } else { usize::MAX });
+            assert_eq!(end, param.size(), "{}", param.name);
+        }
+        let has = |name: &str| all.iter().any(|n| n.name == name);
+        assert!(has("model.layers.0.self_attn.q_proj.weight"));
+        assert_eq!(has("model.layers.1.self_attn.q_proj.weight"), !micro.all_tied);
+        assert_eq!(has("lm_head.weight"), !micro.tied_head);
+        let experts: Vec<_> = (0..micro.layers).filter(|site| has(&format!("model.layers.{site}.mlp.experts.gate_up_proj"))).collect();
+        assert_eq!(experts, if micro.dense.is_empty() { vec![0, 2] } else { vec![2, 4] });
     }
 }

@@ -14,7 +14,9 @@ pub fn tokenizer_json(builtin: Builtin) -> Vec<u8> {
     let spell = |bytes: &[u8]| bytes.iter().map(|&byte| alphabet[usize::from(byte)]).collect::<String>();
     let bytes = builtin.bytes();
     let words: Vec<(usize, &[u8])> = bytes.iter().map(Vec::as_slice).enumerate().filter(|(_, bytes)| !bytes.is_empty()).collect();
-    let vocab: Map<String, Value> = words.iter().map(|(id, bytes)| (spell(bytes), json!(id))).collect();
+    // The special tokens, too: the library gives ids of its own to those that are not in the vocabulary. No merge makes them.
+    let special_ids = builtin.special().iter().map(|(text, id)| (text.to_string(), json!(id)));
+    let vocab: Map<String, Value> = words.iter().map(|(id, bytes)| (spell(bytes), json!(id))).chain(special_ids).collect();
     let special = |&(text, id): &(&str, u32)| json!({"id": id, "content": text, "special": true, "normalized": false, "single_word": false, "lstrip": false, "rstrip": false});
     let added: Vec<Value> = builtin.special().iter().map(special).collect();
     let byte_level = json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": false});
