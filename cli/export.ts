@@ -22,7 +22,7 @@ export function exportCommand() {
     .arguments("<run:file>")
     .type("format", new EnumType(FORMATS))
     .type("dtype", new EnumType(DTYPES))
-    .option("--format <format:format>", "hf: all programs load it; hf-compact: as small as the checkpoint.", {
+    .option("--format <format:format>", "hf: needs no code of its own; hf-compact: as small as the checkpoint.", {
       default: "hf" as typeof FORMATS[number],
     })
     .option("--out <folder:file>", "Folder to make.", { required: true })
@@ -35,7 +35,7 @@ export function exportCommand() {
     .option("--json", "Print JSON.")
     .example("For transformers, vLLM and others", "bowline export runs/quickstart --out quickstart-hf")
     .example(
-      "Half the size, each bank once",
+      "Each bank once, in half the bytes",
       "bowline export runs/quickstart --format hf-compact --dtype bf16 --out quickstart-compact",
     )
     .example(
