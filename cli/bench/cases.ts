@@ -61,7 +61,7 @@ function planOf(input: ManifestInput, groupSize?: number, train: Partial<Manifes
     ...input,
     tie: { ...input.tie, ...(groupSize !== undefined && { groupSize }) },
     train: { ...input.train, ...SCHEDULE, ...train },
-    data: { ...input.data, corpus: "sotu" },
+    data: nano.data!, // texts that every user has
   }));
 }
 
