@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include "async.h"
 #include "engine.h"
 
 namespace emulator {
@@ -36,8 +37,13 @@ struct Block {
 
   unsigned warp_in_turn = 0;
   bool is_shuffled = false;
+  // Whether asynchronous copies and products are done when they are issued, or else when they are waited for.
+  bool is_early = false;
   uint32_t random_state = 1;
   unsigned idle_spins = 0;
+
+  ThreadAsync async[most_threads];
+  std::vector<TensorLoad> tensor_loads;
 
   std::vector<SharedArray> shared_arrays;
   void* dynamic_shared = nullptr;

@@ -9,12 +9,17 @@
 #include "atomics.h"
 #include "barriers.h"
 #include "bfloat16.h"
+#include "copies.h"
 #include "engine.h"
 #include "intrinsics.h"
 #include "launch.h"
+#include "matrices.h"
+#include "mbarrier.h"
 #include "runtime.h"
+#include "tensor_map.h"
 #include "types.h"
 #include "warp.h"
+#include "warpgroup.h"
 
 #define __global__
 #define __device__

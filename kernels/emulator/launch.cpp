@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "block.h"
-#include "check.h"
+#include "checker/check.h"
 #include "memory.h"
 
 namespace emulator {
@@ -92,6 +92,7 @@ void run_grid(const char* name, const void* kernel, dim3 grid, dim3 size, size_t
     block.kernel = name;
     block.body = &body;
     block.is_shuffled = launch_seed != 0;
+    block.is_early = launch_seed % 2 == 1;
     block.random_state = launch_seed * 2654435761u + worker * 40503u + 1;
     block_size = size;
     grid_size = grid;

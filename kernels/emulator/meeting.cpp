@@ -6,7 +6,7 @@
 #include <string>
 
 #include "block.h"
-#include "check.h"
+#include "checker/check.h"
 
 namespace emulator {
 

@@ -7,7 +7,7 @@
 #include <map>
 #include <mutex>
 
-#include "check.h"
+#include "checker/check.h"
 #include "runtime.h"
 
 namespace emulator::memory {

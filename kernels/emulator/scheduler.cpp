@@ -62,6 +62,7 @@ void go_on(Block& block) {
 void thread_main() {
   Block& block = this_block();
   (*block.body)();
+  check_nothing_pending(block.async[current->linear]);
   current->state = State::exited;
   current->warp->exited |= 1u << current->lane;
   block.idle_spins = 0;
@@ -135,6 +136,7 @@ void run_block(Block& block) {
   current = choose_thread(block);
   switch_fiber(block.host, current->fiber);
   current = nullptr;
+  check_no_loads_pending(block.tensor_loads);
 }
 
 }  // namespace emulator

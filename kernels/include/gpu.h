@@ -6,6 +6,9 @@
 //   GPU_HD                                                                a function of the host and the device
 //   GPU_SPIN_YIELD()                                                      in the body of a loop that waits for memory
 //
+// Instructions that CUDA C++ has no words for stand in ptx/, each in a small function that the emulator has a twin of:
+// gpu_cp_async16, gpu_ldmatrix_x4, gpu_mma_bf16, gpu_mbar_wait, gpu_tma_load_2d, gpu_wgmma_m64n128k16 and others.
+//
 // A template kernel with several arguments is put into parentheses: GPU_LAUNCH((kernel<64, 8>), ...).
 #pragma once
 
@@ -27,8 +30,23 @@
 
 #define GPU_SPIN_YIELD() ((void)0)
 
+#include "ptx/copies.h"
+#include "ptx/matrices.h"
+#include "ptx/mbarrier.h"
+#include "ptx/tensor_map.h"
+#include "ptx/warpgroup.h"
+
 #else
 
 #include "../emulator/cuda.h"
 
 #endif
+
+// The descriptor of a tile in shared memory for wgmma: K-major, rows of 64 elements, the swizzle of 128 bytes, groups
+// of eight rows after each other.
+GPU_HD unsigned long long gpu_desc_k128(unsigned address) {
+  constexpr unsigned long long leading = 1;
+  constexpr unsigned long long stride = 1024 >> 4;
+  constexpr unsigned long long swizzle_128 = 1;
+  return (address & 0x3ffff) >> 4 | leading << 16 | stride << 32 | swizzle_128 << 62;
+}

@@ -7,7 +7,7 @@
 
 namespace emulator::check {
 
-enum class Kind { read, write, atomic_read, atomic_write };
+enum class Kind { read, write, atomic_read, atomic_store, atomic_update };
 
 #ifdef EMULATOR_CHECK
 
@@ -28,6 +28,10 @@ void warp_synchronised(unsigned warp);
 // An access that the emulator makes on behalf of the running thread, at a line of the kernel.
 void access(const void* memory, size_t bytes, Kind kind, std::source_location site);
 
+// Accesses of the copy engine and the tensor cores, which an mbarrier orders: looked at for bounds and values only.
+void delivered(const void* memory, size_t bytes, std::source_location site);
+void fetched(const void* memory, size_t bytes, std::source_location site);
+
 #else
 
 inline void host_wrote(const void*, size_t) {}
@@ -36,6 +40,8 @@ inline void launch_started() {}
 inline void block_started(uint64_t) {}
 inline void barrier_passed() {}
 inline void warp_synchronised(unsigned) {}
+inline void delivered(const void*, size_t, std::source_location) {}
+inline void fetched(const void*, size_t, std::source_location) {}
 inline void access(const void*, size_t, Kind, std::source_location) {}
 
 #endif

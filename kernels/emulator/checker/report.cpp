@@ -1,0 +1,82 @@
+// Reports: an address of the program becomes a line of the source by addr2line.
+#include "report.h"
+
+#include <dlfcn.h>
+
+#include <cstdio>
+#include <set>
+#include <string>
+
+#include "../engine.h"
+#include "../launch.h"
+
+namespace emulator::check {
+
+namespace {
+
+size_t errors = 0;
+std::set<std::string> reported;
+
+std::string output_of(const std::string& command) {
+  std::string output;
+  FILE* pipe = popen(command.c_str(), "r");
+  if (!pipe) return output;
+  char line[1024];
+  while (fgets(line, sizeof line, pipe)) output += line;
+  pclose(pipe);
+  return output;
+}
+
+// Of a call and the calls that it was inlined into, the first that is not the emulator's: "function at file:line".
+std::string first_outside(const std::string& calls) {
+  size_t start = 0;
+  while (start < calls.size()) {
+    size_t end = calls.find('\n', start);
+    if (end == std::string::npos) end = calls.size();
+    std::string call = calls.substr(start, end - start);
+    start = end + 1;
+    if (call.find("/kernels/emulator/") != std::string::npos || call.find("??") != std::string::npos) continue;
+    const std::string inlined = " (inlined by) ";
+    if (call.starts_with(inlined)) call.erase(0, inlined.size());
+    return call;
+  }
+  return "";
+}
+
+std::string describe(Place place) {
+  if (place.site) return std::string(place.site->file_name()) + ":" + std::to_string(place.site->line());
+  Dl_info module{};
+  if (!dladdr(place.return_address, &module) || !module.dli_fname) return "an unknown place";
+  // The call ends one byte before its return address.
+  const size_t offset = static_cast<char*>(place.return_address) - static_cast<char*>(module.dli_fbase) - 1;
+  char address[32];
+  snprintf(address, sizeof address, "%#zx", offset);
+  const std::string file = module.dli_fname;
+  const std::string call = first_outside(output_of("addr2line -Cfpi -e '" + file + "' " + address + " 2>/dev/null"));
+  return call.empty() ? file + "+" + address : call;
+}
+
+void print(const char* fault, const void* memory, Place place, const Access* other) {
+  errors++;
+  const std::string where = describe(place);
+  if (!reported.insert(fault + where).second) return;
+  const Allocation allocation = allocation_before(memory);
+  fprintf(stderr, "checker: %s: %s: byte %td of %zu", where.c_str(), fault,
+          static_cast<const char*>(memory) - allocation.start, allocation.bytes);
+  if (current) fprintf(stderr, ", block (%u, %u, %u) thread %u", block_index.x, block_index.y, block_index.z,
+                       current->linear);
+  if (other) fprintf(stderr, ", against block number %u thread %u", unsigned(other->block), unsigned(other->thread));
+  fputc('\n', stderr);
+}
+
+}  // namespace
+
+void report(const char* fault, const void* memory, Place place) { print(fault, memory, place, nullptr); }
+
+void report_race(const char* fault, const void* memory, Place place, Access other) {
+  print(fault, memory, place, &other);
+}
+
+}  // namespace emulator::check
+
+size_t emulator_check_errors() { return emulator::check::errors; }
