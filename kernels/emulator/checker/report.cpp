@@ -4,7 +4,9 @@
 #include <dlfcn.h>
 
 #include <cstdio>
+#include <filesystem>
 #include <set>
+#include <sstream>
 #include <string>
 
 #include "../engine.h"
@@ -27,18 +29,23 @@ std::string output_of(const std::string& command) {
   return output;
 }
 
-// Of a call and the calls that it was inlined into, the first that is not the emulator's: "function at file:line".
+// Whether a call, "function at file:line", stands in a file of the emulator.
+bool is_own(const std::string& call) {
+  using std::filesystem::weakly_canonical;
+  static const std::string folder = weakly_canonical(__FILE__).parent_path().parent_path().string() + "/";
+  const size_t start = call.rfind(" at ");
+  if (start == std::string::npos) return true;
+  const std::string file = call.substr(start + 4, call.rfind(':') - start - 4);
+  return file == "??" || weakly_canonical(file).string().starts_with(folder);
+}
+
+// Of a call and the calls that it was inlined into, the first that is not the emulator's.
 std::string first_outside(const std::string& calls) {
-  size_t start = 0;
-  while (start < calls.size()) {
-    size_t end = calls.find('\n', start);
-    if (end == std::string::npos) end = calls.size();
-    std::string call = calls.substr(start, end - start);
-    start = end + 1;
-    if (call.find("/kernels/emulator/") != std::string::npos || call.find("??") != std::string::npos) continue;
-    const std::string inlined = " (inlined by) ";
+  std::istringstream lines(calls);
+  const std::string inlined = " (inlined by) ";
+  for (std::string call; std::getline(lines, call);) {
     if (call.starts_with(inlined)) call.erase(0, inlined.size());
-    return call;
+    if (!is_own(call)) return call;
   }
   return "";
 }
@@ -63,8 +70,9 @@ void print(const char* fault, const void* memory, Place place, const Access* oth
   const Allocation allocation = allocation_before(memory);
   fprintf(stderr, "checker: %s: %s: byte %td of %zu", where.c_str(), fault,
           static_cast<const char*>(memory) - allocation.start, allocation.bytes);
-  if (current) fprintf(stderr, ", block (%u, %u, %u) thread %u", block_index.x, block_index.y, block_index.z,
-                       current->linear);
+  if (current) {
+    fprintf(stderr, ", block (%u, %u, %u) thread %u", block_index.x, block_index.y, block_index.z, current->linear);
+  }
   if (other) fprintf(stderr, ", against block number %u thread %u", unsigned(other->block), unsigned(other->thread));
   fputc('\n', stderr);
 }
