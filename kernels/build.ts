@@ -13,7 +13,7 @@ const root = dirname(resolve(folder));
 const compiler = Deno.env.get("CXX") ?? "c++";
 
 const COMMON = ["-std=c++20", "-fPIC", "-fvisibility=hidden", "-ffp-contract=off", "-pthread"];
-const WARNINGS = ["-Wall", "-Wextra", "-Wno-unknown-pragmas", "-Wno-sign-compare"];
+const WARNINGS = ["-Wall", "-Wextra", "-Wno-unknown-pragmas", "-Wno-sign-compare", "-Wno-psabi"];
 const OPTIONS: Record<Mode, string[]> = {
   emulated: ["-O2"],
   checked: ["-O1", "-g", "-DEMULATOR_CHECK"],

@@ -91,7 +91,7 @@ void run_grid(const char* name, const void* kernel, dim3 grid, dim3 size, size_t
     block.body = &body;
     block.is_shuffled = launch_seed != 0;
     block.is_early = launch_seed % 2 == 1;
-    block.random_state = launch_seed * 2654435761u + worker * 40503u + 1;
+    block.random_state = (launch_seed * 2654435761u + worker * 40503u) | 1;  // never 0, which has no successor
     block_size = size;
     grid_size = grid;
     block.dynamic_shared_bytes = dynamic_shared;

@@ -45,7 +45,7 @@ std::string first_outside(const std::string& calls) {
   const std::string inlined = " (inlined by) ";
   for (std::string call; std::getline(lines, call);) {
     if (call.starts_with(inlined)) call.erase(0, inlined.size());
-    if (!is_own(call)) return call;
+    if (!is_own(call)) return call.substr(0, call.find(" (discriminator"));
   }
   return "";
 }
@@ -68,8 +68,12 @@ void print(const char* fault, const void* memory, Place place, const Access* oth
   const std::string where = describe(place);
   if (!reported.insert(fault + where).second) return;
   const Allocation allocation = allocation_before(memory);
-  fprintf(stderr, "checker: %s: %s: byte %td of %zu", where.c_str(), fault,
-          static_cast<const char*>(memory) - allocation.start, allocation.bytes);
+  fprintf(stderr, "checker: %s: %s: ", where.c_str(), fault);
+  if (allocation.bytes > 0) {
+    fprintf(stderr, "byte %td of %zu", static_cast<const char*>(memory) - allocation.start, allocation.bytes);
+  } else {
+    fprintf(stderr, "address %p, which is in no allocation", memory);
+  }
   if (current) {
     fprintf(stderr, ", block (%u, %u, %u) thread %u", block_index.x, block_index.y, block_index.z, current->linear);
   }

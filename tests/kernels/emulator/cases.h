@@ -1,7 +1,8 @@
 // Cases of a test program: `program --list` names them, `program NAME` runs one.
 //
-//   TEST(name) { expect(...); }             must end well
-//   FAILS(name, "part of the message") {}   must end the program, or make the checker report
+//   TEST(name) { expect(...); }              must end well, in silence
+//   TELLS(name, "part of the message") { }   must end well and print this
+//   FAILS(name, "part of the message") { }   must end the program, or make the checker report
 #pragma once
 
 #include <cstdio>
@@ -14,7 +15,8 @@
 
 struct Case {
   const char* name;
-  const char* failure;  // "" where it must end well
+  const char* outcome;  // "succeeds" or "fails"
+  const char* message;
   void (*run)();
 };
 
@@ -23,16 +25,18 @@ inline std::vector<Case>& cases() {
   return all;
 }
 
-struct Register {
-  Register(const char* name, const char* failure, void (*run)()) { cases().push_back({name, failure, run}); }
+struct Registration {
+  explicit Registration(Case test) { cases().push_back(test); }
 };
 
-#define FAILS(name, failure)                               \
-  static void name##_case();                               \
-  static const Register name##_entry(#name, failure, name##_case); \
+#define CASE(name, outcome, message)                                                \
+  static void name##_case();                                                        \
+  static const Registration name##_registration({#name, outcome, message, name##_case}); \
   static void name##_case()
 
-#define TEST(name) FAILS(name, "")
+#define TEST(name) CASE(name, "succeeds", "")
+#define TELLS(name, message) CASE(name, "succeeds", message)
+#define FAILS(name, message) CASE(name, "fails", message)
 
 inline bool all_as_expected = true;
 
@@ -80,7 +84,7 @@ inline std::vector<__nv_bfloat16> exact_values(size_t count, unsigned seed) {
 int main(int count, char** arguments) {
   if (count != 2) return 2;
   for (const Case& test : cases()) {
-    if (strcmp(arguments[1], "--list") == 0) printf("%s\t%s\n", test.name, test.failure);
+    if (strcmp(arguments[1], "--list") == 0) printf("%s\t%s\t%s\n", test.name, test.outcome, test.message);
     if (strcmp(arguments[1], test.name) != 0) continue;
     test.run();
     return all_as_expected && emulator_check_errors() == 0 ? 0 : 1;
