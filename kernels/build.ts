@@ -133,7 +133,9 @@ async function run(args: readonly string[]): Promise<void> {
 
 if (import.meta.main) {
   if (!await hasCompiler()) {
-    console.error(`Cannot build the kernels: there is no compiler "${compiler}"; wanted a C++20 compiler (CXX names it)`);
+    console.error(
+      `Cannot build the kernels: there is no compiler "${compiler}"; wanted a C++20 compiler (CXX names it)`,
+    );
     Deno.exit(2);
   }
   console.log(await buildLibrary(Deno.args.includes("--checked") ? "checked" : "emulated"));

@@ -5,6 +5,7 @@
 
 #include <cstdio>
 #include <filesystem>
+#include <map>
 #include <set>
 #include <sstream>
 #include <string>
@@ -50,17 +51,24 @@ std::string first_outside(const std::string& calls) {
   return "";
 }
 
-std::string describe(Place place) {
-  if (place.site) return std::string(place.site->file_name()) + ":" + std::to_string(place.site->line());
+std::string describe_call(void* return_address) {
   Dl_info module{};
-  if (!dladdr(place.return_address, &module) || !module.dli_fname) return "an unknown place";
+  if (!dladdr(return_address, &module) || !module.dli_fname) return "an unknown place";
   // The call ends one byte before its return address.
-  const size_t offset = static_cast<char*>(place.return_address) - static_cast<char*>(module.dli_fbase) - 1;
+  const size_t offset = static_cast<char*>(return_address) - static_cast<char*>(module.dli_fbase) - 1;
   char address[32];
   snprintf(address, sizeof address, "%#zx", offset);
   const std::string file = module.dli_fname;
   const std::string call = first_outside(output_of("addr2line -Cfpi -e '" + file + "' " + address + " 2>/dev/null"));
   return call.empty() ? file + "+" + address : call;
+}
+
+std::string describe(Place place) {
+  if (place.site) return std::string(place.site->file_name()) + ":" + std::to_string(place.site->line());
+  static std::map<void*, std::string> known;
+  std::string& text = known[place.return_address];
+  if (text.empty()) text = describe_call(place.return_address);
+  return text;
 }
 
 void print(const char* fault, const void* memory, Place place, const Access* other) {
