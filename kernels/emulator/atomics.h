@@ -1,9 +1,11 @@
-// Atomic operations, relaxed as CUDA's are.
+// Atomic operations, relaxed as CUDA's are. They are inlined, so that the checker finds the line that calls them.
 #pragma once
 
 #include <cstdint>
 #include <cstring>
 #include <type_traits>
+
+#define EMULATOR_INLINE inline __attribute__((always_inline))
 
 namespace emulator {
 
@@ -12,7 +14,7 @@ using Bits = std::conditional_t<bytes == 8, uint64_t, std::conditional_t<bytes =
 
 // Replaces a value by a function of it and returns what was there.
 template <class T, class Change>
-T replace_atomically(T* address, Change change) {
+EMULATOR_INLINE T replace_atomically(T* address, Change change) {
   using Word = Bits<sizeof(T)>;
   static_assert(sizeof(T) == sizeof(Word));
   Word* word = reinterpret_cast<Word*>(address);
@@ -30,41 +32,43 @@ T replace_atomically(T* address, Change change) {
 }  // namespace emulator
 
 template <class T>
-T atomicAdd(T* address, std::type_identity_t<T> value) {
+EMULATOR_INLINE T atomicAdd(T* address, std::type_identity_t<T> value) {
   return emulator::replace_atomically(address, [=](T old) { return T(old + value); });
 }
 
 template <class T>
-T atomicSub(T* address, std::type_identity_t<T> value) {
+EMULATOR_INLINE T atomicSub(T* address, std::type_identity_t<T> value) {
   return emulator::replace_atomically(address, [=](T old) { return T(old - value); });
 }
 
 template <class T>
-T atomicMax(T* address, std::type_identity_t<T> value) {
+EMULATOR_INLINE T atomicMax(T* address, std::type_identity_t<T> value) {
   return emulator::replace_atomically(address, [=](T old) { return old > value ? old : value; });
 }
 
 template <class T>
-T atomicMin(T* address, std::type_identity_t<T> value) {
+EMULATOR_INLINE T atomicMin(T* address, std::type_identity_t<T> value) {
   return emulator::replace_atomically(address, [=](T old) { return old < value ? old : value; });
 }
 
 template <class T>
-T atomicAnd(T* address, std::type_identity_t<T> value) {
+EMULATOR_INLINE T atomicAnd(T* address, std::type_identity_t<T> value) {
   return emulator::replace_atomically(address, [=](T old) { return T(old & value); });
 }
 
 template <class T>
-T atomicOr(T* address, std::type_identity_t<T> value) {
+EMULATOR_INLINE T atomicOr(T* address, std::type_identity_t<T> value) {
   return emulator::replace_atomically(address, [=](T old) { return T(old | value); });
 }
 
 template <class T>
-T atomicExch(T* address, std::type_identity_t<T> value) {
+EMULATOR_INLINE T atomicExch(T* address, std::type_identity_t<T> value) {
   return emulator::replace_atomically(address, [=](T) { return value; });
 }
 
 template <class T>
-T atomicCAS(T* address, std::type_identity_t<T> expected, std::type_identity_t<T> value) {
+EMULATOR_INLINE T atomicCAS(T* address, std::type_identity_t<T> expected, std::type_identity_t<T> value) {
   return emulator::replace_atomically(address, [=](T old) { return old == expected ? value : old; });
 }
+
+#undef EMULATOR_INLINE

@@ -32,6 +32,7 @@ struct Group {
 struct Warp {
   uint32_t all = 0;
   uint32_t ready = 0;
+  uint32_t spinning = 0;  // ready again once nobody is; in the natural order only
   uint32_t exited = 0;
   Group groups[warp_threads];
 };

@@ -25,13 +25,11 @@ unsigned environment_number(const char* name, unsigned otherwise) {
 std::atomic<unsigned> seed = environment_number("BOWLINE_EMULATOR_SEED", 0);
 std::atomic<unsigned> workers = environment_number("BOWLINE_EMULATOR_WORKERS", 1);
 
-unsigned worker_count(size_t blocks) {
 #ifdef EMULATOR_CHECK
-  return 1;  // the shadow cells are not shared between host threads
+constexpr unsigned most_workers = 1;  // the shadow cells are not shared between host threads
 #else
-  return unsigned(std::clamp<size_t>(workers, 1, blocks));
+constexpr unsigned most_workers = 256;
 #endif
-}
 
 // A GPU's limits, of sm_80 and later; the dynamic shared memory is checked against what was asked for the kernel.
 bool is_launchable(const char* name, const void* kernel, dim3 grid, dim3 block, size_t dynamic_shared) {
@@ -93,7 +91,7 @@ void run_grid(const char* name, const void* kernel, dim3 grid, dim3 size, size_t
     block.body = &body;
     block.is_shuffled = launch_seed != 0;
     block.is_early = launch_seed % 2 == 1;
-    block.random_state = launch_seed * 2654435761u + worker * 40503u + 1;
+    block.random_state = (launch_seed * 2654435761u + worker * 40503u) | 1;  // never 0, which has no successor
     block_size = size;
     grid_size = grid;
     block.dynamic_shared_bytes = dynamic_shared;
@@ -110,7 +108,7 @@ void run_grid(const char* name, const void* kernel, dim3 grid, dim3 size, size_t
     if (dynamic_shared > 0) memory::release(block.dynamic_shared);
   };
 
-  const unsigned count = worker_count(blocks);
+  const size_t count = std::min({std::max<size_t>(workers, 1), blocks, size_t(most_workers)});
   std::vector<std::thread> helpers;
   for (unsigned worker = 1; worker < count; worker++) helpers.emplace_back(take_blocks, worker);
   take_blocks(0);

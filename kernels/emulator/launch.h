@@ -24,11 +24,11 @@ void launch(const char* name, dim3 grid, dim3 block, size_t dynamic_shared, cuda
 
 }  // namespace emulator
 
-extern "C" {
+#define EMULATOR_EXPORT extern "C" __attribute__((visibility("default")))
+
 // The order of blocks, warps and lanes: 0 is the natural one. BOWLINE_EMULATOR_SEED is the first value.
-void emulator_set_seed(unsigned seed);
+EMULATOR_EXPORT void emulator_set_seed(unsigned seed);
 // Host threads that take blocks, 1 at first or BOWLINE_EMULATOR_WORKERS; the checker has one always.
-void emulator_set_workers(unsigned workers);
+EMULATOR_EXPORT void emulator_set_workers(unsigned workers);
 // What the checker has found so far; 0 where it is not built in.
-size_t emulator_check_errors();
-}
+EMULATOR_EXPORT size_t emulator_check_errors();

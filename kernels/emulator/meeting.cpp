@@ -95,8 +95,12 @@ void report_deadlock(const char* reason) {
   std::map<std::string, std::vector<unsigned>> waiting;
   for (unsigned i = 0; i < block.thread_count; i++) {
     const Thread& thread = block.threads[i];
-    char where[512] = "have returned";
-    if (thread.state != State::exited) {
+    char where[512];
+    if (thread.state == State::exited) {
+      snprintf(where, sizeof where, "have returned");
+    } else if (thread.state == State::ready) {
+      snprintf(where, sizeof where, "could go on");
+    } else {
       snprintf(where, sizeof where, "wait in %s, mask %08x, at %s:%u", thread.operation, thread.mask,
                thread.site.file_name(), unsigned(thread.site.line()));
     }

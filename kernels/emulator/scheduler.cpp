@@ -30,8 +30,7 @@ unsigned choose_lane(Block& block, uint32_t ready) {
   return __builtin_ctz(ready);
 }
 
-// The thread whose turn it is, or null where none is ready.
-Thread* choose_thread(Block& block) {
+Thread* choose_ready(Block& block) {
   unsigned first = block.is_shuffled ? random_number(block) % block.warp_count : block.warp_in_turn;
   for (unsigned i = 0; i < block.warp_count; i++) {
     const unsigned number = (first + i) % block.warp_count;
@@ -43,6 +42,16 @@ Thread* choose_thread(Block& block) {
     return &block.threads[number * warp_threads + lane];
   }
   return nullptr;
+}
+
+// The thread whose turn it is, or null where all wait for others.
+Thread* choose_thread(Block& block) {
+  if (Thread* thread = choose_ready(block)) return thread;
+  for (unsigned w = 0; w < block.warp_count; w++) {
+    block.warps[w].ready = block.warps[w].spinning;
+    block.warps[w].spinning = 0;
+  }
+  return choose_ready(block);
 }
 
 // Leaves the running thread for the next one, or for the host when all have returned.
@@ -81,7 +90,7 @@ void prepare_threads(Block& block) {
     const unsigned lanes = std::min(warp_threads, block.thread_count - w * warp_threads);
     Warp& warp = block.warps[w];
     warp.all = warp.ready = lanes == warp_threads ? ~0u : (1u << lanes) - 1;
-    warp.exited = 0;
+    warp.exited = warp.spinning = 0;
   }
   for (unsigned i = 0; i < block.thread_count; i++) {
     Thread& thread = block.threads[i];
@@ -118,9 +127,11 @@ void wait_in(State state, const char* operation, uint32_t mask, Site site) {
 
 void spin(const char* operation, Site site) {
   Block& block = this_block();
-  current->warp->ready |= 1u << current->lane;
-  block.warp_in_turn = (block.warp_in_turn + 1) % block.warp_count;
+  Warp& warp = *current->warp;
+  // In a random order everyone's turn comes; in the natural one a thread that spins lets all others go first.
+  (block.is_shuffled ? warp.ready : warp.spinning) |= 1u << current->lane;
   if (++block.idle_spins > most_idle_spins) {
+    current->state = State::spinning;
     current->operation = operation;
     current->site = site;
     report_deadlock("Endless waiting");

@@ -8,8 +8,9 @@
 
 using emulator::check::Kind;
 
-#define CHECK(address, bytes, kind) \
-  emulator::check::access_at(const_cast<const void*>(address), bytes, kind, {__builtin_return_address(0), nullptr})
+#define CHECK(address, bytes, kind)                                                                             \
+  emulator::check::access_at(const_cast<const void*>(static_cast<const volatile void*>(address)), bytes, kind, \
+                             {__builtin_return_address(0), nullptr})
 
 #define PLAIN_HOOKS(bytes)                                                                  \
   void __tsan_read##bytes(void* address) { CHECK(address, bytes, Kind::read); }             \

@@ -4,7 +4,10 @@
 #include <dlfcn.h>
 
 #include <cstdio>
+#include <filesystem>
+#include <map>
 #include <set>
+#include <sstream>
 #include <string>
 
 #include "../engine.h"
@@ -27,28 +30,32 @@ std::string output_of(const std::string& command) {
   return output;
 }
 
-// Of a call and the calls that it was inlined into, the first that is not the emulator's: "function at file:line".
+// Whether a call, "function at file:line", stands in a file of the emulator.
+bool is_own(const std::string& call) {
+  using std::filesystem::weakly_canonical;
+  static const std::string folder = weakly_canonical(__FILE__).parent_path().parent_path().string() + "/";
+  const size_t start = call.rfind(" at ");
+  if (start == std::string::npos) return true;
+  const std::string file = call.substr(start + 4, call.rfind(':') - start - 4);
+  return file == "??" || weakly_canonical(file).string().starts_with(folder);
+}
+
+// Of a call and the calls that it was inlined into, the first that is not the emulator's.
 std::string first_outside(const std::string& calls) {
-  size_t start = 0;
-  while (start < calls.size()) {
-    size_t end = calls.find('\n', start);
-    if (end == std::string::npos) end = calls.size();
-    std::string call = calls.substr(start, end - start);
-    start = end + 1;
-    if (call.find("/kernels/emulator/") != std::string::npos || call.find("??") != std::string::npos) continue;
-    const std::string inlined = " (inlined by) ";
+  std::istringstream lines(calls);
+  const std::string inlined = " (inlined by) ";
+  for (std::string call; std::getline(lines, call);) {
     if (call.starts_with(inlined)) call.erase(0, inlined.size());
-    return call;
+    if (!is_own(call)) return call.substr(0, call.find(" (discriminator"));
   }
   return "";
 }
 
-std::string describe(Place place) {
-  if (place.site) return std::string(place.site->file_name()) + ":" + std::to_string(place.site->line());
+std::string describe_call(void* return_address) {
   Dl_info module{};
-  if (!dladdr(place.return_address, &module) || !module.dli_fname) return "an unknown place";
+  if (!dladdr(return_address, &module) || !module.dli_fname) return "an unknown place";
   // The call ends one byte before its return address.
-  const size_t offset = static_cast<char*>(place.return_address) - static_cast<char*>(module.dli_fbase) - 1;
+  const size_t offset = static_cast<char*>(return_address) - static_cast<char*>(module.dli_fbase) - 1;
   char address[32];
   snprintf(address, sizeof address, "%#zx", offset);
   const std::string file = module.dli_fname;
@@ -56,15 +63,28 @@ std::string describe(Place place) {
   return call.empty() ? file + "+" + address : call;
 }
 
+std::string describe(Place place) {
+  if (place.site) return std::string(place.site->file_name()) + ":" + std::to_string(place.site->line());
+  static std::map<void*, std::string> known;
+  std::string& text = known[place.return_address];
+  if (text.empty()) text = describe_call(place.return_address);
+  return text;
+}
+
 void print(const char* fault, const void* memory, Place place, const Access* other) {
   errors++;
   const std::string where = describe(place);
   if (!reported.insert(fault + where).second) return;
   const Allocation allocation = allocation_before(memory);
-  fprintf(stderr, "checker: %s: %s: byte %td of %zu", where.c_str(), fault,
-          static_cast<const char*>(memory) - allocation.start, allocation.bytes);
-  if (current) fprintf(stderr, ", block (%u, %u, %u) thread %u", block_index.x, block_index.y, block_index.z,
-                       current->linear);
+  fprintf(stderr, "checker: %s: %s: ", where.c_str(), fault);
+  if (allocation.bytes > 0) {
+    fprintf(stderr, "byte %td of %zu", static_cast<const char*>(memory) - allocation.start, allocation.bytes);
+  } else {
+    fprintf(stderr, "address %p, which is in no allocation", memory);
+  }
+  if (current) {
+    fprintf(stderr, ", block (%u, %u, %u) thread %u", block_index.x, block_index.y, block_index.z, current->linear);
+  }
   if (other) fprintf(stderr, ", against block number %u thread %u", unsigned(other->block), unsigned(other->thread));
   fputc('\n', stderr);
 }
