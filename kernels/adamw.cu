@@ -5,18 +5,18 @@
 
 namespace {
 
-/// Factors of one parameter, from f64.
+// Factors of one parameter, from f64.
 struct Factors {
   float grad_scale, beta1, beta2, eps;
-  /// 1 - lr * weight_decay
+  // 1 - lr * weight_decay
   float keep;
-  /// lr / (1 - beta1^update)
+  // lr / (1 - beta1^update)
   float rate;
-  /// 1 / sqrt(1 - beta2^update)
+  // 1 / sqrt(1 - beta2^update)
   float root;
 };
 
-__global__ void step_kernel(float *w, float *m, float *v, const float *g, int64_t n, Factors f) {
+__global__ void step_kernel(float* w, float* m, float* v, const float* g, int64_t n, Factors f) {
   for (int64_t i = first_element(); i < n; i += element_stride()) {
     const float d = g[i] * f.grad_scale;
     m[i] = f.beta1 * m[i] + (1.0f - f.beta1) * d;
@@ -27,8 +27,9 @@ __global__ void step_kernel(float *w, float *m, float *v, const float *g, int64_
 
 }  // namespace
 
-extern "C" int bowline_adamw_step(bowline_device *device, float *w, float *m, float *v, const float *g, size_t n, float lr, float beta1,
-                                  float beta2, float eps, float weight_decay, uint64_t update, float grad_scale) {
+extern "C" int bowline_adamw_step(bowline_device* device, float* w, float* m, float* v, const float* g, size_t n,
+                                  float lr, float beta1, float beta2, float eps, float weight_decay, uint64_t update,
+                                  float grad_scale) {
   if (n == 0) return BOWLINE_OK;
   Call call(device, "update by AdamW");
   const double rate = lr, count = static_cast<double>(update);

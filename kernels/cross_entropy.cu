@@ -9,15 +9,16 @@
 
 namespace {
 
-/// Logits of a chunk: 128 MiB of f32, or at least MIN_ROWS rows.
+// Logits of a chunk: 128 MiB of f32, or at least MIN_ROWS rows.
 constexpr size_t MAX_LOGITS = size_t{1} << 25;
 constexpr size_t MIN_ROWS = 32;
 constexpr size_t MAX_ROWS = 1024;
 
-/// Overwrites `losses` (rows), and `logits` (rows, V) with their gradient when `wants_gradient`.
-__global__ void rows_kernel(float *losses, float *logits, const int32_t *targets, float grad_scale, bool wants_gradient, int64_t rows, int64_t v) {
+// Overwrites `losses` (rows), and `logits` (rows, V) with their gradient when `wants_gradient`.
+__global__ void rows_kernel(float* losses, float* logits, const int32_t* targets, float grad_scale, bool wants_gradient,
+                            int64_t rows, int64_t v) {
   for (int64_t r = blockIdx.x; r < rows; r += gridDim.x) {
-    float *row = logits + r * v;
+    float* row = logits + r * v;
     const int64_t target = targets[r];
     float max = -INFINITY;
     for (int64_t c = threadIdx.x; c < v; c += BLOCK) max = larger(max, row[c]);
@@ -42,23 +43,26 @@ __global__ void rows_kernel(float *losses, float *logits, const int32_t *targets
   }
 }
 
-/// Runs all chunks; `d_h` and `d_w` are null when only losses are wanted.
-int run(bowline_device *device, float *losses, float *d_h, float *d_w, size_t *host_bad, const float *h, const float *w, const int32_t *targets,
-        float grad_scale, size_t t, size_t v, size_t d) {
+// Runs all chunks; `d_h` and `d_w` are null when only losses are wanted.
+int run(bowline_device* device, float* losses, float* d_h, float* d_w, size_t* host_bad, const float* h, const float* w,
+        const int32_t* targets, float grad_scale, size_t t, size_t v, size_t d) {
   Call call(device, "score targets");
   if (!are_within(call, host_bad, targets, t, INT32_MIN, v) || t == 0) return call.end();
   const size_t chunk = std::min(t, std::clamp(MAX_LOGITS / v, MIN_ROWS, MAX_ROWS));
-  float *logits = call.scratch_of<float>(chunk * v);
+  float* logits = call.scratch_of<float>(chunk * v);
   if (!logits) return call.end();
   const int64_t words = v, width = d;
   for (size_t first = 0; first < t; first += chunk) {
     const int64_t rows = std::min(chunk, t - first);
-    const float *h_chunk = h + first * d;
-    multiply(call, {.out = {logits, words, 1}, .a = {h_chunk, width, 1}, .b = {w, 1, width}, .m = rows, .n = words, .k = width});
-    float *losses_chunk = losses + first;
-    const int32_t *targets_chunk = targets + first;
+    const float* h_chunk = h + first * d;
+    multiply(
+        call,
+        {.out = {logits, words, 1}, .a = {h_chunk, width, 1}, .b = {w, 1, width}, .m = rows, .n = words, .k = width});
+    float* losses_chunk = losses + first;
+    const int32_t* targets_chunk = targets + first;
     const bool wants_gradient = d_h != nullptr;
-    GPU_LAUNCH(rows_kernel, call.grid(rows, 1), BLOCK, 0, 0, losses_chunk, logits, targets_chunk, grad_scale, wants_gradient, rows, v);
+    GPU_LAUNCH(rows_kernel, call.grid(rows, 1), BLOCK, 0, 0, losses_chunk, logits, targets_chunk, grad_scale,
+               wants_gradient, rows, v);
     if (!wants_gradient) continue;
     const Matrix<float> d_h_chunk = {d_h + first * d, width, 1};
     multiply(call, {.out = d_h_chunk, .a = {logits, words, 1}, .b = {w, width, 1}, .m = rows, .n = width, .k = words});
@@ -75,13 +79,14 @@ int run(bowline_device *device, float *losses, float *d_h, float *d_w, size_t *h
 
 }  // namespace
 
-extern "C" int bowline_cross_entropy_forward(bowline_device *device, float *losses, size_t *host_bad, const float *h, const float *w,
-                                             const int32_t *targets, size_t t, size_t v, size_t d) {
+extern "C" int bowline_cross_entropy_forward(bowline_device* device, float* losses, size_t* host_bad, const float* h,
+                                             const float* w, const int32_t* targets, size_t t, size_t v, size_t d) {
   return run(device, losses, nullptr, nullptr, host_bad, h, w, targets, 0.0f, t, v, d);
 }
 
-extern "C" int bowline_cross_entropy_forward_backward(bowline_device *device, float *losses, float *d_h, float *d_w, size_t *host_bad,
-                                                      const float *h, const float *w, const int32_t *targets, float grad_scale, size_t t,
-                                                      size_t v, size_t d) {
+extern "C" int bowline_cross_entropy_forward_backward(bowline_device* device, float* losses, float* d_h, float* d_w,
+                                                      size_t* host_bad, const float* h, const float* w,
+                                                      const int32_t* targets, float grad_scale, size_t t, size_t v,
+                                                      size_t d) {
   return run(device, losses, d_h, d_w, host_bad, h, w, targets, grad_scale, t, v, d);
 }

@@ -18,7 +18,7 @@ __global__ void products_kernel(Products p) {
 
 }  // namespace
 
-void multiply(Call &call, const Products &products) {
+void multiply(Call& call, const Products& products) {
   const int64_t tiles = products.count * tiles_of(products.m) * tiles_of(products.n);
   if (tiles == 0) return;
   const Products p = products;

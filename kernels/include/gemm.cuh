@@ -1,18 +1,19 @@
-// Matrix products by tiles in shared memory, in f32: a block computes a tile of TILE x TILE, a thread 4 x 4 elements of it.
-// The sum over k goes by pieces of DEPTH, each summed on its own and added to the total: its rounding grows with k / DEPTH.
+// Matrix products by tiles in shared memory, in f32: a block computes a tile of TILE x TILE, a thread 4 x 4 elements of
+// it. The sum over k goes by pieces of DEPTH, each summed on its own and added to the total: its rounding grows with k
+// / DEPTH.
 #pragma once
 
 #include "threads.cuh"
 
-/// Element (i, j) lies at `data[i * row + j * col]`; one of the strides is 1.
+// Element (i, j) lies at `data[i * row + j * col]`; one of the strides is 1.
 template <class T>
 struct Matrix {
-  T *data;
+  T* data;
   int64_t row, col;
 };
 
-/// `count` products one after the other: `out = alpha a b`, or `out += alpha a b` when `is_added`. `a` (m, k), `b` (k, n), `out` (m, n); the
-/// matrices of the next product lie `..._step` elements further.
+// `count` products one after the other: `out = alpha a b`, or `out += alpha a b` when `is_added`. `a` (m, k), `b` (k,
+// n), `out` (m, n); the matrices of the next product lie `..._step` elements further.
 struct Products {
   Matrix<float> out;
   Matrix<const float> a, b;
@@ -22,24 +23,24 @@ struct Products {
   int64_t count = 1, out_step = 0, a_step = 0, b_step = 0;
 };
 
-/// Launches them.
-void multiply(Call &call, const Products &products);
+// Launches them.
+void multiply(Call& call, const Products& products);
 
 constexpr int TILE = 64;
 constexpr int DEPTH = 16;
-/// Rows, and columns, of one thread.
+// Rows, and columns, of one thread.
 constexpr int SHARE = 4;
-/// Threads along one side of a tile.
+// Threads along one side of a tile.
 constexpr int SIDE = TILE / SHARE;
 static_assert(SIDE * SIDE == BLOCK, "every thread has its share of a tile");
 
-/// Tiles along a side of `n` elements.
+// Tiles along a side of `n` elements.
 GPU_HD int64_t tiles_of(int64_t n) { return (n + TILE - 1) / TILE; }
 
-/// Loads elements `first..first+TILE` by `from..from+DEPTH` of k into `tile`, 0 where there are none. Neighbouring threads read
-/// neighbouring memory.
-__device__ inline void load_tile(float (&tile)[DEPTH][TILE + 1], const float *data, int64_t step, int64_t k_step, int64_t first, int64_t size,
-                                 int64_t from, int64_t k) {
+// Loads elements `first..first+TILE` by `from..from+DEPTH` of k into `tile`, 0 where there are none. Neighbouring
+// threads read neighbouring memory.
+__device__ inline void load_tile(float (&tile)[DEPTH][TILE + 1], const float* data, int64_t step, int64_t k_step,
+                                 int64_t first, int64_t size, int64_t from, int64_t k) {
   for (int i = static_cast<int>(threadIdx.x); i < TILE * DEPTH; i += BLOCK) {
     const int x = k_step == 1 ? i / DEPTH : i % TILE;
     const int depth = k_step == 1 ? i % DEPTH : i / TILE;
@@ -48,9 +49,9 @@ __device__ inline void load_tile(float (&tile)[DEPTH][TILE + 1], const float *da
   }
 }
 
-/// The tile at (`top`, `left`) of `out = alpha a b`, or of what is added to it. All threads of the block call it.
-__device__ inline void multiply_tile(Matrix<float> out, Matrix<const float> a, Matrix<const float> b, int64_t m, int64_t n, int64_t k,
-                                     int64_t top, int64_t left, float alpha, bool is_added) {
+// The tile at (`top`, `left`) of `out = alpha a b`, or of what is added to it. All threads of the block call it.
+__device__ inline void multiply_tile(Matrix<float> out, Matrix<const float> a, Matrix<const float> b, int64_t m,
+                                     int64_t n, int64_t k, int64_t top, int64_t left, float alpha, bool is_added) {
   GPU_SHARED(float, a_tile, [DEPTH][TILE + 1]);
   GPU_SHARED(float, b_tile, [DEPTH][TILE + 1]);
   const int y = static_cast<int>(threadIdx.x) / SIDE, x = static_cast<int>(threadIdx.x) % SIDE;
@@ -74,7 +75,7 @@ __device__ inline void multiply_tile(Matrix<float> out, Matrix<const float> a, M
     for (int j = 0; j < SHARE; j++) {
       const int64_t row = top + y + i * SIDE, col = left + x + j * SIDE;
       if (row >= m || col >= n) continue;
-      float *at = out.data + row * out.row + col * out.col;
+      float* at = out.data + row * out.row + col * out.col;
       *at = is_added ? *at + alpha * total[i][j] : alpha * total[i][j];
     }
   }

@@ -1,6 +1,7 @@
 //! The kernel library behind `kernels/include/kernels.h`: loading it, opening a device, and the table of its functions. The `unsafe` of
 //! the device border stands here; the other files pass buffers whose lengths are known.
 
+use std::error::Error as _;
 use std::ffi::c_void;
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
@@ -185,7 +186,11 @@ functions! {
 impl Device {
     /// Opens device `ordinal` of the library at `path`.
     pub fn open(path: &Path, ordinal: u32) -> Result<Device> {
-        let fail = |error: libloading::Error| Error::Argument(format!("Cannot load the kernel library {}: {error}", path.display()));
+        let fail = |error: libloading::Error| {
+            // the loader's own text is the source of the error
+            let reason = error.source().map_or_else(|| error.to_string(), |source| source.to_string());
+            Error::Argument(format!("Cannot load the kernel library {}: {reason}", path.display()))
+        };
         // SAFETY: the library is this project's own; what runs when it is loaded are the constructors of C++ statics.
         let library = unsafe { libloading::Library::new(path) }.map_err(fail)?;
         // SAFETY: the function has had this type since ABI 1.
