@@ -13,8 +13,9 @@ __global__ void rotate_kernel(float* x, float sign, int64_t start, int64_t rows,
     const int64_t row = i / half, j = i % half;
     const float exponent = static_cast<float>(2 * j) / static_cast<float>(p);
     const float frequency = 1.0f / static_cast<float>(pow(static_cast<double>(theta), static_cast<double>(exponent)));
-    const double angle = static_cast<double>(static_cast<float>(start + row % seq) * frequency);
-    const float c = static_cast<float>(cos(angle)), s = sign * static_cast<float>(sin(angle));
+    // in half turns: unlike cos and sin, these functions need no local memory for large arguments
+    const double turns = static_cast<double>(static_cast<float>(start + row % seq) * frequency) * M_1_PI;
+    const float c = static_cast<float>(cospi(turns)), s = sign * static_cast<float>(sinpi(turns));
     for (int64_t head = 0; head < heads; head++) {
       float* pair = x + (row * heads + head) * p + j;
       const float a = pair[0], b = pair[half];
