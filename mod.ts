@@ -32,6 +32,7 @@
  *
  * @module
  */
+export { type Device, type DeviceInfo, DEVICES } from "./ffi/ts/device.ts";
 export {
   type Bank,
   type BankCommon,

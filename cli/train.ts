@@ -1,6 +1,7 @@
 /** `bowline train`: runs an experiment. */
 import { Command, EnumType, ValidationError } from "@cliffy/command";
 import { join, resolve } from "@std/path";
+import { DEVICES } from "../ffi/ts/device.ts";
 import { checkAtLeast } from "./errors.ts";
 import { LOG_LEVELS } from "./levels.ts";
 
@@ -10,7 +11,7 @@ export function trainCommand() {
   return new Command()
     .description("Train a model. A run is recorded in its folder; Ctrl-C saves a checkpoint, --resume goes on from it.")
     .arguments("<experiment:string>")
-    .type("device", new EnumType(["cpu"]))
+    .type("device", new EnumType(DEVICES))
     .type("level", new EnumType(LOG_LEVELS))
     .option("--data <...files:file>", "Train on these text files; the last 5% of their tokens are held out.")
     .option("--steps <n:integer>", "Stop after step n of the run; the schedule keeps its length.")
@@ -24,7 +25,9 @@ export function trainCommand() {
     .option("--expand <experts:integer>", "Experts of a middle bank.")
     .option("--seed <n:integer>", "Seed of the first weights and of the data order.")
     .option("--set <assignment:string>", "Set any key of the manifest: path=value. Repeatable.", { collect: true })
-    .option("--device <device:device>", "Where to compute.", { default: "cpu" as const })
+    .option("--device <device:device>", "Where to compute; auto takes a GPU where there is one.", {
+      default: "cpu" as const,
+    })
     .option("--threads <n:integer>", "CPU threads (default: all cores). Results do not depend on it.")
     .option("--json", "Print events to stdout as JSON lines, and nothing else there.")
     .option("--quiet", "Print nothing but warnings and errors.")
@@ -63,6 +66,7 @@ export function trainCommand() {
         out: out ?? join("runs", plan.name),
         steps: steps ?? plan.train.steps,
         threads: threads ?? 0,
+        device: options.device,
         parent: options.parent,
         from,
         isResuming: options.resume ?? false,

@@ -22,3 +22,18 @@ export function sharedFolder(path: string): string | null {
     return null;
   }
 }
+
+/**
+ * Whether the kernels are built for the emulated GPU; else the caller's tests are skipped, and a line says so. In CI a
+ * missing library is a failure.
+ */
+export function hasEmulator(): boolean {
+  const library = new URL("../kernels/build/libbowline_cuda_emulated.so", import.meta.url);
+  try {
+    return Deno.statSync(library).isFile;
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound) || Deno.env.get("CI") === "true") throw error;
+    console.log('skip tests on the emulated GPU: it is not built (run "deno task build:emulated")');
+    return false;
+  }
+}

@@ -1,5 +1,6 @@
 /** The record of a run: one JSON object per line, in the order things happened. */
 import { TextLineStream } from "@std/streams";
+import type { DeviceInfo } from "../../ffi/ts/device.ts";
 import type { DataInfo, SourceInfo } from "../../ffi/ts/trainer.ts";
 import type { StatValues } from "../../ffi/ts/stats.ts";
 
@@ -11,6 +12,7 @@ export type RunEvent =
     name: string;
     steps: number;
     threads: number;
+    device: DeviceInfo["name"];
     isa: string;
     data: DataInfo;
     /** The checkpoint whose weights the run started with, unless they were drawn. */

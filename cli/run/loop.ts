@@ -1,6 +1,7 @@
 /** The steps of a run, with their record: training, evaluation, checkpoints. */
 import { relative } from "@std/path";
 import type { Manifest, Plan } from "../../experiments/mod.ts";
+import type { Device } from "../../ffi/ts/device.ts";
 import type { StatValues } from "../../ffi/ts/stats.ts";
 import { BowlineError } from "../../ffi/ts/status.ts";
 import type { DataInfo, Trainer } from "../../ffi/ts/trainer.ts";
@@ -29,6 +30,8 @@ export interface RunOptions {
   readonly steps: number;
   /** Threads; 0 means all cores. */
   readonly threads: number;
+  /** Where to compute. */
+  readonly device: Device;
   /** Go on from the newest checkpoint. */
   readonly isResuming: boolean;
   /** The checkpoint whose weights a new run starts with. */

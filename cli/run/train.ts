@@ -40,7 +40,9 @@ export async function train(experiment: Experiment, options: RunOptions): Promis
   }
   if (options.isResuming && !checkpoint) log.info(`${options.out} has no checkpoint: starting at step 0`);
 
-  using trainer = new Trainer(experiment.plan, { threads: options.threads });
+  using trainer = new Trainer(experiment.plan, { threads: options.threads, device: options.device });
+  const device = trainer.device();
+  if (device.fallback !== null) log.info(`training on the CPU: ${device.fallback}`);
   // Not before: while there is a listener, Ctrl-C would have to wait for the end of a synchronous call.
   using interrupt = new Interrupt();
   interrupt.onRequest(() => {
@@ -55,7 +57,7 @@ export async function train(experiment: Experiment, options: RunOptions): Promis
     if (checkpoint) await trainer.load(checkpoint.path);
     else if (options.from !== undefined) await trainer.loadWeights(options.from);
     const data = trainer.dataInfo();
-    const environment = describeEnvironment(options.threads);
+    const environment = { ...describeEnvironment(options.threads), device };
     const { manifest, plan } = experiment;
     if (!lock.isHeld) {
       await lock.take();
@@ -70,7 +72,7 @@ export async function train(experiment: Experiment, options: RunOptions): Promis
     const alarm = alarmOf(experiment, events.before);
     const { threads, core: { isa } } = environment;
     const origin = options.from === undefined ? {} : { from: options.from };
-    events.write({ type: "start", step, name: plan.name, steps, threads, isa, data, ...origin });
+    events.write({ type: "start", step, name: plan.name, steps, threads, isa, device: device.name, data, ...origin });
     announce(log, options.out, step, data);
     const savedStep = checkpoint?.step;
     await trainRecorded({

@@ -96,8 +96,20 @@ pub extern "C" fn bowline_cancel(id: u32) -> bool {
 }
 
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn bowline_trainer_new(plan: *const u8, len: u32, threads: u32, status: *mut Status) -> u32 {
-    unsafe { &mut *status }.guard(|| calls::trainer_new(unsafe { text(plan, len) }?, threads))
+pub unsafe extern "C" fn bowline_trainer_new(
+    plan: *const u8,
+    len: u32,
+    device: *const u8,
+    device_len: u32,
+    threads: u32,
+    status: *mut Status,
+) -> u32 {
+    unsafe { &mut *status }.guard(|| calls::trainer_new(unsafe { text(plan, len) }?, unsafe { text(device, device_len) }?, threads))
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn bowline_trainer_device(id: u32, out: *mut u8, cap: u32, status: *mut Status) -> u32 {
+    unsafe { &mut *status }.guard(|| unsafe { copy_out(calls::trainer_device(id)?.as_bytes(), out, cap) })
 }
 
 #[unsafe(no_mangle)]

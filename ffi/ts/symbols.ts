@@ -5,7 +5,7 @@
  */
 
 /** The ABI this table was written for; the core must answer the same number. */
-export const ABI_VERSION = 3;
+export const ABI_VERSION = 4;
 
 /** All functions of the core. */
 export const SYMBOLS = {
@@ -22,10 +22,16 @@ export const SYMBOLS = {
     parameters: [
       "buffer", /* const uint8_t* plan */
       "u32", /* uint32_t len */
+      "buffer", /* const uint8_t* device request */
+      "u32", /* uint32_t len */
       "u32", /* uint32_t threads, 0 = all cores */
       "buffer", /* Status* */
     ],
     result: "u32", /* handle or 0 */
+  },
+  bowline_trainer_device: {
+    parameters: ["u32", /* trainer */ "buffer", /* uint8_t* out */ "u32", /* uint32_t cap */ "buffer" /* Status* */],
+    result: "u32", /* bytes */
   },
   bowline_trainer_attach_data: {
     parameters: [

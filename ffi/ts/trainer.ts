@@ -1,5 +1,6 @@
 /** A model in training. */
 import type { Plan } from "../../experiments/plan.ts";
+import { type Device, type DeviceInfo, deviceRequest } from "./device.ts";
 import { core, readJson, utf8 } from "./library.ts";
 import { Stats, type StatValues } from "./stats.ts";
 import { BowlineError, Status } from "./status.ts";
@@ -97,6 +98,12 @@ export interface TrainerOptions {
    * @default {0} all cores
    */
   readonly threads?: number;
+  /**
+   * Where to compute. Devices round differently: a run that goes on elsewhere is close to the same run, not equal.
+   *
+   * @default {"cpu"}
+   */
+  readonly device?: Device;
 }
 
 /**
@@ -131,8 +138,21 @@ export class Trainer implements Disposable {
     this.#vocab = plan.model.vocab;
     const text = utf8(JSON.stringify(plan));
     const status = new Status();
-    this.#handle = core().bowline_trainer_new(text, text.length, options.threads ?? 0, status.bytes);
+    const device = utf8(JSON.stringify(deviceRequest(options.device ?? "cpu")));
+    this.#handle = core().bowline_trainer_new(
+      text,
+      text.length,
+      device,
+      device.length,
+      options.threads ?? 0,
+      status.bytes,
+    );
     status.check();
+  }
+
+  /** Where it computes. */
+  device(): DeviceInfo {
+    return this.#read((id, out, status) => core().bowline_trainer_device(id, out, out.length, status));
   }
 
   /** Reads, tokenizes and cuts the training data, or finds that in the cache. */

@@ -2,11 +2,12 @@
  * Compares this program with the golden cases of a folder, step by step, and prints a table; exit code 1 when one is
  * out of bounds.
  *
- *     deno task parity [--dir DIR]
+ *     deno task parity [--dir DIR] [--case NAME] [--device DEVICE]
  */
-import { Command } from "@cliffy/command";
+import { Command, EnumType } from "@cliffy/command";
 import { resolve } from "@std/path";
 import Table from "cli-table3";
+import { type Device, DEVICES } from "../../ffi/ts/device.ts";
 import { broken, type Errors, MEDIAN_BOUNDS, runCase } from "./compare.ts";
 import { readGolden } from "./golden.ts";
 
@@ -22,12 +23,26 @@ function median(values: readonly number[]): number {
   return (sorted[(sorted.length - 1) >> 1]! + sorted[sorted.length >> 1]!) / 2;
 }
 
+/** What to compare. */
+export interface ParityOptions {
+  /** Only this case. */
+  readonly case?: string | undefined;
+  /** Where to compute. */
+  readonly device?: Device | undefined;
+}
+
 /** Runs a folder; returns whether everything is within bounds. */
-export async function parity(dir: string, print: (line: string) => void): Promise<boolean> {
-  const names = await stems(dir);
-  if (names.length === 0) throw new RangeError(`Cannot compare: "${dir}" has no pair of .json and .safetensors`);
+export async function parity(
+  dir: string,
+  print: (line: string) => void,
+  options: ParityOptions = {},
+): Promise<boolean> {
+  const names = (await stems(dir)).filter((stem) => options.case === undefined || stem.endsWith(`/${options.case}`));
+  if (names.length === 0) {
+    throw new RangeError(`Cannot compare: "${dir}" has no pair ${options.case ?? "NAME"}.json and .safetensors`);
+  }
   const results: Errors[] = [];
-  for (const stem of names) results.push(await runCase(await readGolden(stem)));
+  for (const stem of names) results.push(await runCase(await readGolden(stem), options.device));
   const table = new Table({
     head: ["case", "loss at 0", "gradient at 0", "worst loss", "gradient norm", "final weights", "verdict"],
     style: { head: [], border: [] },
@@ -56,8 +71,11 @@ if (import.meta.main) {
     .option("--dir <dir:string>", "Folder with pairs NAME.json and NAME.safetensors.", {
       default: "../shared/golden/arch",
     })
-    .action(async ({ dir }) => {
-      if (!await parity(resolve(dir), console.log)) Deno.exit(1);
+    .type("device", new EnumType(DEVICES))
+    .option("--case <name:string>", "Only this case.")
+    .option("--device <device:device>", "Where to compute.", { default: "cpu" as const })
+    .action(async ({ dir, ...options }) => {
+      if (!await parity(resolve(dir), console.log, options)) Deno.exit(1);
     })
     .parse(Deno.args);
 }

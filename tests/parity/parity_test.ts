@@ -4,7 +4,7 @@ import { core } from "../../ffi/ts/library.ts";
 import { broken, runCase } from "./compare.ts";
 import { readGolden } from "./golden.ts";
 import { parity } from "./main.ts";
-import { sharedFolder } from "../shared.ts";
+import { hasEmulator, sharedFolder } from "../shared.ts";
 
 core(); // the library stays open for the whole process, so it is not opened inside a test
 const folder = sharedFolder("golden/arch");
@@ -16,6 +16,13 @@ for (const [cases, path] of [["main experiments", "golden/arch"], ["component ab
     assert.ok(await parity(folder!, (line) => lines.push(line)), lines.join("\n"));
   });
 }
+
+const isEmulated = folder !== null && hasEmulator();
+Deno.test("a golden case is within bounds on the emulated GPU", { ignore: !isEmulated }, async () => {
+  const lines: string[] = [];
+  const options = { device: "cuda-emulated", case: "olmoe-g4" } as const;
+  assert.ok(await parity(folder!, (line) => lines.push(line), options), lines.join("\n"));
+});
 
 Deno.test(
   "a case whose recorded gradient differs in one tensor is out of bounds",

@@ -9,8 +9,10 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::device::{AnyTrainer, DeviceRequest, with_trainer};
 use super::handles::{self, Entry, JobCall, Object, Work, lock};
 use super::stats::Stats;
+use crate::backend::Backend;
 use crate::cpu::{self, Cpu};
 use crate::data::{Settings, Watch, open_stream, prepare};
 use crate::error::{Error, Result};
@@ -18,12 +20,12 @@ use crate::generate::{GenerateRequest, Generation};
 use crate::jobs::Job;
 use crate::plan::{OrderSpec, Plan};
 use crate::score::{ScoreRequest, score};
-use crate::train::{EvalReport, StepReport, Trainer, open_model};
+use crate::train::{EvalReport, StepReport, open_model};
 
 /// Version of the C functions; `ffi/ts/library.ts` wants the same.
-pub const ABI_VERSION: u32 = 3;
+pub const ABI_VERSION: u32 = 4;
 
-fn trainer(entry: &Entry, id: u32) -> Result<MutexGuard<'_, Trainer<Cpu>>> {
+fn trainer(entry: &Entry, id: u32) -> Result<MutexGuard<'_, AnyTrainer>> {
     match &entry.object {
         Object::Trainer(trainer) => lock(trainer),
         _ => Err(Error::Handle(id)),
@@ -47,10 +49,18 @@ pub fn info() -> Result<String> {
     .to_string())
 }
 
-pub fn trainer_new(plan: &str, threads: u32) -> Result<u32> {
+pub fn trainer_new(plan: &str, device: &str, threads: u32) -> Result<u32> {
     let plan = Plan::parse(plan)?;
-    let trainer = Trainer::new(Cpu::new(threads as usize)?, plan)?;
+    let request: DeviceRequest = parse("device request", device)?;
+    let trainer = AnyTrainer::new(plan, &request, threads as usize)?;
     handles::insert(Object::Trainer(Box::new(trainer.into())))
+}
+
+/// The device that a trainer was given.
+pub fn trainer_device(id: u32) -> Result<String> {
+    let entry = handles::get(id)?;
+    let trainer = trainer(&entry, id)?;
+    serde_json::to_string(trainer.opened()).map_err(|e| Error::Internal(e.to_string()))
 }
 
 #[derive(Deserialize)]
@@ -66,12 +76,12 @@ pub fn attach_data(id: u32, request: &str, stats: &Stats<'_>) -> Result<()> {
     let request: AttachRequest = parse("data request", request)?;
     let entry = handles::get(id)?;
     let mut trainer = trainer(&entry, id)?;
-    let plan = trainer.plan().clone();
+    let plan = with_trainer!(&*trainer, t => t.plan().clone());
     let cache_dir = &request.cache_dir;
     if plan.data.order == OrderSpec::Stream {
-        let threads = trainer.backend().threads();
+        let threads = trainer.threads();
         let (stream, info) = watched(&entry, stats, |watch| open_stream(&plan, cache_dir, &request.commits, threads, 0, 1, watch))?;
-        trainer.attach_stream(stream, info);
+        with_trainer!(&mut *trainer, t => t.attach_stream(stream, info));
         return Ok(());
     }
     let settings = Settings {
@@ -83,7 +93,7 @@ pub fn attach_data(id: u32, request: &str, stats: &Stats<'_>) -> Result<()> {
         model_vocab: plan.model.vocab,
     };
     let corpus = watched(&entry, stats, |watch| prepare(&request.files, &settings, cache_dir, watch))?;
-    trainer.attach(Arc::new(corpus));
+    with_trainer!(&mut *trainer, t => t.attach(Arc::new(corpus)));
     Ok(())
 }
 
@@ -98,7 +108,7 @@ fn watched<R>(entry: &Entry, stats: &Stats<'_>, body: impl FnOnce(&Watch<'_>) ->
 pub fn data_info(id: u32) -> Result<String> {
     let entry = handles::get(id)?;
     let trainer = trainer(&entry, id)?;
-    let json = match (trainer.corpus(), trainer.stream_info()) {
+    let json = match with_trainer!(&*trainer, t => (t.corpus(), t.stream_info())) {
         (Some(corpus), _) => serde_json::to_string(&corpus.info()),
         (None, Some(info)) => serde_json::to_string(&info),
         (None, None) => return Err(Error::Argument("Cannot describe the data: none is attached".into())),
@@ -112,10 +122,10 @@ pub fn step(id: u32, tokens: Option<&[i32]>, stats: &Stats<'_>) -> Result<()> {
     let trainer = &mut *trainer(&entry, id)?;
     let start = Instant::now();
     let report: StepReport = watched(&entry, stats, |watch| {
-        trainer.backend().install(|| match tokens {
-            Some(tokens) => trainer.step_tokens(tokens, watch),
-            None => trainer.step(watch),
-        })
+        with_trainer!(trainer, t => t.backend().install(|| match tokens {
+            Some(tokens) => t.step_tokens(tokens, watch),
+            None => t.step(watch),
+        }))
     })?;
     stats.step(&report, start.elapsed().as_secs_f64());
     Ok(())
@@ -132,10 +142,10 @@ pub fn evaluate(id: u32, on: EvalOn<'_>, stats: &Stats<'_>) -> Result<()> {
     let entry = handles::get(id)?;
     let trainer = &mut *trainer(&entry, id)?;
     let report: EvalReport = watched(&entry, stats, |watch| {
-        trainer.backend().install(|| match on {
-            EvalOn::HeldOut(batches) => trainer.evaluate(batches, watch),
-            EvalOn::Tokens(tokens) => trainer.evaluate_tokens(tokens, watch),
-        })
+        with_trainer!(trainer, t => t.backend().install(|| match on {
+            EvalOn::HeldOut(batches) => t.evaluate(batches, watch),
+            EvalOn::Tokens(tokens) => t.evaluate_tokens(tokens, watch),
+        }))
     })?;
     stats.eval(&report);
     Ok(())
@@ -143,22 +153,22 @@ pub fn evaluate(id: u32, on: EvalOn<'_>, stats: &Stats<'_>) -> Result<()> {
 
 pub fn save(id: u32, folder: &Path) -> Result<()> {
     let entry = handles::get(id)?;
-    trainer(&entry, id)?.save(folder)
+    with_trainer!(&*trainer(&entry, id)?, t => t.save(folder))
 }
 
 pub fn load(id: u32, folder: &Path) -> Result<()> {
     let entry = handles::get(id)?;
-    trainer(&entry, id)?.load(folder)
+    with_trainer!(&mut *trainer(&entry, id)?, t => t.load(folder))
 }
 
 pub fn load_weights(id: u32, folder: &Path) -> Result<()> {
     let entry = handles::get(id)?;
-    trainer(&entry, id)?.load_weights(folder)
+    with_trainer!(&mut *trainer(&entry, id)?, t => t.load_weights(folder))
 }
 
 pub fn logits(id: u32, tokens: &[i32]) -> Result<Vec<f32>> {
     let entry = handles::get(id)?;
-    trainer(&entry, id)?.logits(tokens)
+    with_trainer!(&*trainer(&entry, id)?, t => t.logits(tokens))
 }
 
 #[derive(Deserialize)]
@@ -178,12 +188,12 @@ enum Which {
 pub fn read(id: u32, request: &str) -> Result<Vec<f32>> {
     let request: ReadRequest = parse("read request", request)?;
     let entry = handles::get(id)?;
-    trainer(&entry, id)?.read(&request.name, request.which == Which::Gradient)
+    with_trainer!(&*trainer(&entry, id)?, t => t.read(&request.name, request.which == Which::Gradient))
 }
 
 pub fn write(id: u32, name: &str, values: &[f32]) -> Result<()> {
     let entry = handles::get(id)?;
-    trainer(&entry, id)?.write(name, values)
+    with_trainer!(&mut *trainer(&entry, id)?, t => t.write(name, values))
 }
 
 #[derive(Serialize)]
@@ -196,7 +206,7 @@ struct Parameter<'a> {
 pub fn parameters(id: u32) -> Result<String> {
     let entry = handles::get(id)?;
     let trainer = trainer(&entry, id)?;
-    let params = trainer.model().layout.params.iter();
+    let params = with_trainer!(&*trainer, t => t.model().layout.params.iter());
     let list: Vec<_> = params.map(|p| Parameter { name: &p.name, shape: &p.shape, optimizer: p.optimizer }).collect();
     serde_json::to_string(&list).map_err(|e| Error::Internal(e.to_string()))
 }

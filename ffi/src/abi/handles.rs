@@ -4,16 +4,16 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use super::device::AnyTrainer;
 use crate::cpu::Cpu;
 use crate::error::{Error, Result};
 use crate::generate::{Generation, Writer};
 use crate::jobs::Job;
 use crate::score::ScoreRequest;
-use crate::train::Trainer;
 
 /// What a handle stands for.
 pub enum Object {
-    Trainer(Box<Mutex<Trainer<Cpu>>>),
+    Trainer(Box<Mutex<AnyTrainer>>),
     Model(Arc<Writer<Cpu>>),
     Generation(Box<Mutex<Generation<Cpu>>>),
     Job(Box<Mutex<JobCall>>),

@@ -1,6 +1,7 @@
 //! What stands behind the C functions of `lib.rs`, without pointers.
 
 pub mod calls;
+mod device;
 pub mod handles;
 pub mod stats;
 pub mod status;
