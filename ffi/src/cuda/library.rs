@@ -265,6 +265,6 @@ pub fn find(file: &str, folders: &[PathBuf], build: &str) -> Result<PathBuf> {
         let folders: Vec<_> = folders.iter().map(|folder| folder.display().to_string()).collect();
         let places =
             if folders.is_empty() { "BOWLINE_KERNELS is not set".into() } else { format!("it is not in {}", folders.join(" or ")) };
-        Error::Argument(format!("Cannot find the kernel library {file}: {places}; run \"{build}\", or set BOWLINE_KERNELS to its file"))
+        Error::Argument(format!("Cannot find the kernel library {file}: {places}; {build}, or set BOWLINE_KERNELS to its file"))
     })
 }

@@ -49,11 +49,11 @@ impl Kind {
         }
     }
 
-    /// The task that builds it.
+    /// How it is built.
     fn build(self) -> &'static str {
         match self {
-            Kind::Gpu => "deno task build:kernels",
-            Kind::Emulated => "deno task build:emulated",
+            Kind::Gpu => "build it by nvcc as kernels/README.md says",
+            Kind::Emulated => "run \"deno task build:emulated\"",
         }
     }
 }
