@@ -2,7 +2,8 @@
 import { relative } from "@std/path";
 import { ValidationError } from "@cliffy/command";
 import { Model } from "../../ffi/ts/model.ts";
-import { type CorpusInfo, type DataInfo, type StreamInfo, Trainer } from "../../ffi/ts/trainer.ts";
+import type { CorpusInfo, DataInfo, StreamInfo } from "../../ffi/ts/data.ts";
+import { Trainer } from "../../ffi/ts/trainer.ts";
 import { cacheFolder } from "../cache.ts";
 import { corpusFiles } from "../corpus.ts";
 import { messageOf } from "../errors.ts";
