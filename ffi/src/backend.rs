@@ -82,6 +82,19 @@ pub struct RouterStats {
     pub max_logit: f32,
 }
 
+impl RouterStats {
+    /// (E) gradient of the balance loss, with its coefficient, by a score: `balance = E sum_e f_e p_e` with `p_e = sum_t score[t, e] / T`,
+    /// and `f_e` held constant.
+    pub fn balance_gradient(&self, rule: RouterRule, loss: RouterLoss) -> Vec<f32> {
+        let (e, tokens) = (rule.experts as f64, self.tokens as f64);
+        let (counts, choices) = match loss.counts {
+            BalanceCounts::TopK => (&self.tokens_per_expert, tokens * rule.top_k as f64),
+            BalanceCounts::Argmax => (&self.top1_per_expert, tokens),
+        };
+        counts.iter().map(|&count| (loss.balance as f64 * e * (count as f64 / choices) / tokens) as f32).collect()
+    }
+}
+
 /// What the forward pass of a router leaves for its backward pass and for dispatch.
 pub struct Routing<B: Backend> {
     /// (T, E) softmax over all `E`, whatever the rule

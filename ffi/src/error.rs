@@ -27,6 +27,9 @@ pub enum Error {
     /// A number that is not finite appeared while training.
     #[error("Cannot go on at step {step}: {what} is not finite")]
     NotFinite { step: u64, what: String },
+    /// A device failed, or has no memory left.
+    #[error("{0}")]
+    Device(String),
     /// The caller asked to stop; the state is that of the last completed step.
     #[error("Cancelled")]
     Cancelled,

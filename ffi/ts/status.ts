@@ -11,6 +11,7 @@ export const CORE_CODES = [
   "not-finite",
   "internal",
   "panic",
+  "device",
 ] as const;
 
 /** What went wrong, for programs to branch on. */

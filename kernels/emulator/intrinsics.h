@@ -17,6 +17,10 @@ inline float __int_as_float(int x) { return emulator::unpack<float>(emulator::pa
 inline unsigned __float_as_uint(float x) { return emulator::unpack<unsigned>(emulator::pack(x)); }
 inline float __uint_as_float(unsigned x) { return emulator::unpack<float>(x); }
 
+// Sine and cosine of pi x; whole turns are taken off first, which is exact.
+inline double sinpi(double x) { return std::sin(M_PI * (x - 2 * std::round(x / 2))); }
+inline double cospi(double x) { return std::cos(M_PI * (x - 2 * std::round(x / 2))); }
+
 inline float rsqrtf(float x) { return 1.0f / std::sqrt(x); }
 inline float __frsqrt_rn(float x) { return float(1.0 / std::sqrt(double(x))); }
 inline float __frcp_rn(float x) { return 1.0f / x; }

@@ -70,7 +70,7 @@ impl Case for Adamw {
 
 #[test]
 fn adamw() {
-    check(cpus(), cases());
+    check(cases());
 }
 
 #[test]

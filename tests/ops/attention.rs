@@ -115,7 +115,7 @@ impl Case for Attention {
 
 #[test]
 fn attention() {
-    check(cpus(), cases());
+    check(cases());
 }
 
 #[test]

@@ -44,7 +44,7 @@ impl Case for Clamp {
 
 #[test]
 fn clamp() {
-    check(cpus(), cases());
+    check(cases());
 }
 
 #[test]

@@ -5,6 +5,8 @@ use std::sync::OnceLock;
 use bowline::backend::{Backend, DispatchPlan};
 use bowline::cpu::Cpu;
 
+use crate::emulator::{SEEDS, on_emulator};
+
 // --- data ---
 
 /// SplitMix64: equal on every machine.
@@ -244,17 +246,23 @@ pub fn cpus() -> &'static [Cpu] {
     CPUS.get_or_init(|| (1..=3).map(|threads| Cpu::new(threads).unwrap()).collect())
 }
 
-/// Runs the cases on every backend: values, equal bits between the backends, and NaN in each input.
-pub fn check<C: Case, B: Backend>(backends: &[B], cases: Vec<C>) {
+/// Runs the cases on every backend: with several numbers of threads on the CPU, in several orders of execution on the emulated GPU.
+pub fn check<C: Case>(cases: Vec<C>) {
+    check_on(cpus().len(), |i| &cpus()[i], &cases);
+    on_emulator(|emulator| check_on(SEEDS, |seed| emulator.with_seed(seed), &cases));
+}
+
+/// Runs the cases `runs` times, the i-th on `backend(i)`: values, equal bits between the runs, and NaN in each input.
+fn check_on<'b, C: Case, B: Backend>(runs: usize, backend: impl Fn(usize) -> &'b B, cases: &[C]) {
     for case in cases {
-        let label = case.label();
+        let label = format!("{} on {}", case.label(), std::any::type_name::<B>());
         let want = case.reference();
-        let first = case.run(&backends[0]);
+        let first = case.run(backend(0));
         compare(&label, &first, &want).unwrap();
-        for (i, b) in backends.iter().enumerate().skip(1) {
-            for (a, b) in first.iter().zip(case.run(b)) {
+        for i in 1..runs {
+            for (a, b) in first.iter().zip(case.run(backend(i))) {
                 let same = a.values.iter().zip(&b.values).all(|(a, b)| a.to_bits() == b.to_bits());
-                assert!(same, "{label}: {} has other bits with backend {i}", a.name);
+                assert!(same, "{label}: {} has other bits in run {i}", a.name);
             }
         }
         let inputs = case.clone().inputs().len();
@@ -264,7 +272,7 @@ pub fn check<C: Case, B: Backend>(backends: &[B], cases: Vec<C>) {
                 continue;
             };
             *slot = f32::NAN;
-            let result = compare(&label, &spoiled.run(&backends[0]), &want);
+            let result = compare(&label, &spoiled.run(backend(0)), &want);
             assert!(result.is_err(), "{label}: NaN in input {i} does not show in any output");
         }
     }

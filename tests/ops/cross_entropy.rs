@@ -94,7 +94,7 @@ impl Case for CrossEntropy {
 
 #[test]
 fn cross_entropy() {
-    check(cpus(), cases());
+    check(cases());
 }
 
 #[test]

@@ -81,7 +81,7 @@ impl Case for Dispatch {
 
 #[test]
 fn dispatch() {
-    check(cpus(), cases());
+    check(cases());
 }
 
 #[test]

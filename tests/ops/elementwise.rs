@@ -40,7 +40,7 @@ impl Case for Elementwise {
 
 #[test]
 fn elementwise() {
-    check(cpus(), cases());
+    check(cases());
 }
 
 #[test]

@@ -59,7 +59,7 @@ impl Case for Embedding {
 
 #[test]
 fn embedding() {
-    check(cpus(), cases());
+    check(cases());
 }
 
 #[test]

@@ -88,7 +88,7 @@ impl Case for Grouped {
 
 #[test]
 fn grouped_linear() {
-    check(cpus(), cases());
+    check(cases());
 }
 
 #[test]

@@ -63,7 +63,7 @@ impl Case for Linear {
 
 #[test]
 fn linear() {
-    check(cpus(), cases());
+    check(cases());
 }
 
 #[test]

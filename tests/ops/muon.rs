@@ -119,7 +119,7 @@ impl Case for Muon {
 
 #[test]
 fn muon() {
-    check(cpus(), cases());
+    check(cases());
 }
 
 #[test]

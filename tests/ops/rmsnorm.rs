@@ -84,7 +84,7 @@ impl Case for Rmsnorm {
 
 #[test]
 fn rmsnorm() {
-    check(cpus(), cases());
+    check(cases());
 }
 
 #[test]

@@ -68,7 +68,7 @@ impl Case for Rope {
 
 #[test]
 fn rope() {
-    check(cpus(), cases());
+    check(cases());
 }
 
 #[test]

@@ -86,7 +86,7 @@ impl Case for Swiglu {
 
 #[test]
 fn swiglu() {
-    check(cpus(), cases());
+    check(cases());
 }
 
 #[test]

@@ -28,6 +28,7 @@ pub enum Code {
     NotFinite = 7,
     Internal = 8,
     Panic = 9,
+    Device = 10,
 }
 
 impl From<&Error> for Code {
@@ -40,6 +41,7 @@ impl From<&Error> for Code {
             Error::Checkpoint { .. } => Code::Checkpoint,
             Error::File { .. } => Code::File,
             Error::NotFinite { .. } => Code::NotFinite,
+            Error::Device(_) => Code::Device,
             Error::Internal(_) => Code::Internal,
         }
     }

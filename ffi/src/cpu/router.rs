@@ -5,7 +5,7 @@ use multiversion::multiversion;
 use rayon::prelude::*;
 
 use super::{Cpu, math};
-use crate::backend::{BalanceCounts, RouterLoss, RouterRule, RouterScore, RouterStats, Routing};
+use crate::backend::{RouterLoss, RouterRule, RouterScore, RouterStats, Routing};
 use crate::error::{Error, Result};
 
 /// Tokens of one task.
@@ -167,15 +167,8 @@ pub fn backward(
         return;
     }
     let (e, k) = (rule.experts, rule.top_k);
-    let tokens = stats.tokens as f64;
-    // balance = E sum_e f_e p_e with p_e = sum_t score[t, e] / T, and f_e held constant
-    let (counts, choices) = match loss.counts {
-        BalanceCounts::TopK => (&stats.tokens_per_expert, tokens * k as f64),
-        BalanceCounts::Argmax => (&stats.top1_per_expert, tokens),
-    };
-    let balance: Vec<f32> =
-        counts.iter().map(|&count| (loss.balance as f64 * e as f64 * (count as f64 / choices) / tokens) as f32).collect();
-    let z = (2.0 * loss.z as f64 / tokens) as f32;
+    let balance = stats.balance_gradient(rule, loss);
+    let z = (2.0 * loss.z as f64 / stats.tokens as f64) as f32;
     let rows = (
         d_logits.par_chunks_mut(TOKENS * e),
         routing.scores[..t * e].par_chunks(TOKENS * e),

@@ -1,0 +1,93 @@
+// Devices and their memory.
+#include <algorithm>
+#include <new>
+
+#include "include/call.cuh"
+
+// Blocks of one multiprocessor that a grid asks for.
+static constexpr int64_t BLOCKS_PER_PROCESSOR = 8;
+
+static int copy_text(char* out, size_t size, const char* text) {
+  if (size > 0) {
+    const size_t length = std::min(size - 1, std::strlen(text));
+    std::memcpy(out, text, length);
+    out[length] = 0;
+  }
+  return BOWLINE_OK;
+}
+
+extern "C" uint32_t bowline_kernels_abi(void) { return BOWLINE_KERNELS_ABI; }
+
+extern "C" int bowline_open(bowline_device** device, uint32_t ordinal) {
+  *device = new (std::nothrow) bowline_device{static_cast<int>(ordinal), 0, nullptr, 0, ""};
+  if (!*device) return BOWLINE_OUT_OF_MEMORY;
+  int count = 0;
+  const cudaError_t found = cudaGetDeviceCount(&count);
+  if (found != cudaSuccess && found != cudaErrorNoDevice) {
+    (*device)->error =
+        std::string("Cannot use a CUDA driver: ") + cudaGetErrorString(found) + "; wanted a driver for CUDA 13";
+    return BOWLINE_NO_DRIVER;
+  }
+  if ((*device)->ordinal >= count) {
+    (*device)->error = "Cannot open CUDA device " + std::to_string(ordinal) + ": there are " + std::to_string(count);
+    return BOWLINE_NO_DEVICE;
+  }
+  Call call(*device, "start");
+  int processors = 0;
+  if (call.check(cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, (*device)->ordinal))) {
+    (*device)->max_blocks = BLOCKS_PER_PROCESSOR * processors;
+  }
+  return call.end();
+}
+
+extern "C" int bowline_close(bowline_device* device) {
+  Call call(device, "free working memory");
+  call.check(cudaFree(device->scratch));
+  const int status = call.end();
+  delete device;
+  return status;
+}
+
+extern "C" int bowline_error(bowline_device* device, char* host_text, size_t size) {
+  return copy_text(host_text, size, device->error.c_str());
+}
+
+extern "C" int bowline_info(bowline_device* device, char* host_name, size_t size, uint64_t* host_total,
+                            uint64_t* host_free) {
+  Call call(device, "ask for the name and memory");
+  cudaDeviceProp properties;
+  size_t free_bytes = 0, total_bytes = 0;
+  if (call.check(cudaGetDeviceProperties(&properties, device->ordinal)) &&
+      call.check(cudaMemGetInfo(&free_bytes, &total_bytes))) {
+    copy_text(host_name, size, properties.name);
+    *host_total = total_bytes;
+    *host_free = free_bytes;
+  }
+  return call.end();
+}
+
+extern "C" int bowline_alloc(bowline_device* device, void** memory, size_t bytes) {
+  *memory = nullptr;
+  if (bytes == 0) return BOWLINE_OK;
+  Call call(device, "allocate");
+  if (call.check(cudaMalloc(memory, bytes))) call.check(cudaMemset(*memory, 0, bytes));
+  return call.end();
+}
+
+extern "C" int bowline_release(bowline_device* device, void* memory) {
+  Call call(device, "free memory");
+  call.check(cudaFree(memory));
+  return call.end();
+}
+
+extern "C" int bowline_upload(bowline_device* device, void* out, const void* host_x, size_t bytes) {
+  Call call(device, "upload");
+  call.copy(out, host_x, bytes, cudaMemcpyHostToDevice);
+  return call.end();
+}
+
+extern "C" int bowline_download(bowline_device* device, void* host_out, const void* x, size_t bytes) {
+  Call call(device, "download");
+  call.copy(host_out, x, bytes, cudaMemcpyDeviceToHost);
+  return call.end();
+}

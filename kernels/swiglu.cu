@@ -1,0 +1,55 @@
+// `combine_weight * silu(gate) * up`, a warp to a row: the combine weight is applied before the down projection.
+//
+// a = silu(g) u with silu'(g) = s (1 + g (1 - s)), s = sigmoid(g); the row's output is c a, so d_a = c d_act and d_c =
+// <d_act, a>
+#include "include/threads.cuh"
+
+namespace {
+
+__device__ float sigmoid(float x) { return 1.0f / (1.0f + expf(-x)); }
+
+__global__ void forward_kernel(float* act, const float* gate_up, const float* weights, const int32_t* slot_of_row,
+                               int64_t n, int64_t f) {
+  for (int64_t row = first_row(); row < n; row += row_stride()) {
+    const float weight = weights[slot_of_row[row]], *gate = gate_up + row * 2 * f, *up = gate + f;
+    for (int64_t i = lane_id(); i < f; i += 32) act[row * f + i] = weight * (gate[i] * sigmoid(gate[i]) * up[i]);
+  }
+}
+
+__global__ void backward_kernel(float* act, float* d_gate_up, float* d_weights, const float* gate_up,
+                                const float* d_act, const float* weights, const int32_t* slot_of_row, int64_t n,
+                                int64_t f) {
+  for (int64_t row = first_row(); row < n; row += row_stride()) {
+    const float weight = weights[slot_of_row[row]], *gate = gate_up + row * 2 * f, *up = gate + f;
+    float *d_gate = d_gate_up + row * 2 * f, *d_up = d_gate + f, d_weight = 0.0f;
+    for (int64_t i = lane_id(); i < f; i += 32) {
+      const float s = sigmoid(gate[i]), silu = gate[i] * s, d = d_act[row * f + i], d_a = weight * d;
+      act[row * f + i] = weight * (silu * up[i]);
+      d_up[i] = d_a * silu;
+      d_gate[i] = d_a * up[i] * (s * (1.0f + gate[i] * (1.0f - s)));
+      d_weight += d * (silu * up[i]);
+    }
+    d_weight = warp_sum(d_weight);
+    if (lane_id() == 0) d_weights[slot_of_row[row]] = d_weight;
+  }
+}
+
+}  // namespace
+
+extern "C" int bowline_swiglu_forward(bowline_device* device, float* act, const float* gate_up,
+                                      const float* combine_weights, const int32_t* slot_of_row, size_t n, size_t f) {
+  if (n == 0) return BOWLINE_OK;
+  Call call(device, "activate");
+  GPU_LAUNCH(forward_kernel, call.grid(n, WARPS), BLOCK, 0, 0, act, gate_up, combine_weights, slot_of_row, n, f);
+  return call.end();
+}
+
+extern "C" int bowline_swiglu_backward(bowline_device* device, float* act, float* d_gate_up, float* d_combine_weights,
+                                       const float* gate_up, const float* d_act, const float* combine_weights,
+                                       const int32_t* slot_of_row, size_t n, size_t f) {
+  if (n == 0) return BOWLINE_OK;
+  Call call(device, "differentiate an activation");
+  GPU_LAUNCH(backward_kernel, call.grid(n, WARPS), BLOCK, 0, 0, act, d_gate_up, d_combine_weights, gate_up, d_act,
+             combine_weights, slot_of_row, n, f);
+  return call.end();
+}

@@ -1,0 +1,54 @@
+//! The kernels on the emulated GPU, in several orders of blocks, warps and lanes.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, OnceLock};
+
+use bowline::cuda::{Cuda, Kind};
+use libloading::Library;
+
+/// Orders of execution that every case runs in; 0 is the natural one.
+pub const SEEDS: usize = 3;
+
+pub struct Emulator {
+    cuda: Cuda,
+    library: Library,
+}
+
+impl Emulator {
+    fn open() -> Option<Self> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../kernels/build");
+        // the same file with its checker, when the environment names that
+        let path = std::env::var_os("BOWLINE_KERNELS").map_or_else(|| folder.join(Kind::Emulated.file()), PathBuf::from);
+        if !path.is_file() && std::env::var_os("CI").is_none() {
+            eprintln!("skip the emulated GPU: {} is not built; run \"deno task build:emulated\"", path.display());
+            return None;
+        }
+        let cuda = Cuda::open(Kind::Emulated, &[folder]).unwrap();
+        // SAFETY: the library was loaded a line above.
+        Some(Emulator { cuda, library: unsafe { Library::new(path) }.unwrap() })
+    }
+
+    /// The device, on which blocks, warps and lanes run in the order of `seed` from now on.
+    pub fn with_seed(&self, seed: usize) -> &Cuda {
+        // SAFETY: the function has this type in kernels/emulator/launch.h.
+        unsafe { self.library.get::<unsafe extern "C" fn(u32)>("emulator_set_seed").unwrap()(seed as u32) };
+        &self.cuda
+    }
+
+    /// What the checker has found so far: accesses out of bounds, races, reads of what nobody wrote. 0 where it is not built in.
+    fn check_errors(&self) -> usize {
+        // SAFETY: as above.
+        unsafe { self.library.get::<unsafe extern "C" fn() -> usize>("emulator_check_errors").unwrap()() }
+    }
+}
+
+/// Runs `body` with the emulated GPU, where there is one; one caller at a time, since the order of execution belongs to all.
+pub fn on_emulator(body: impl FnOnce(&Emulator)) {
+    static EMULATOR: OnceLock<Option<Mutex<Emulator>>> = OnceLock::new();
+    if let Some(emulator) = EMULATOR.get_or_init(|| Emulator::open().map(Mutex::new)) {
+        let emulator = emulator.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let before = emulator.check_errors();
+        body(&emulator);
+        assert_eq!(emulator.check_errors(), before, "the checker of the emulator found faults; they stand above");
+    }
+}
