@@ -96,7 +96,6 @@ fn a_step_that_waits_for_data_is_cancelled_and_goes_on_later() {
     let mut stream = stream(&waiting(&server, &folders[1], [&cancel, &stop]), &stop);
     server.world().faults.extend([Fault::Hang, Fault::Answer(429, "retry-after: 300\r\n")]);
     let done = Arc::default();
-    // One call may end before the thread that reads ahead has seen its flag, and that thread then waits for the next one.
     set_often(&cancel, &done);
     let (start, mut num_cancelled) = (Instant::now(), 0);
     for (step, want) in want.iter().enumerate() {
@@ -104,6 +103,8 @@ fn a_step_that_waits_for_data_is_cancelled_and_goes_on_later() {
         while let Err(e) = stream.peek(0, &mut out, &Watch::new(&|_| (), &cancel)) {
             assert!(matches!(e, Error::Cancelled), "{e}");
             num_cancelled += 1;
+            // The thread that reads ahead looks at the flag ten times a second; one that misses it waits for the next one.
+            std::thread::sleep(LATER);
             // As a call leaves it.
             cancel.store(false, Ordering::Relaxed);
         }
@@ -111,7 +112,7 @@ fn a_step_that_waits_for_data_is_cancelled_and_goes_on_later() {
         assert_eq!(out, want.concat(), "step {step}");
     }
     done.store(true, Ordering::Relaxed);
-    assert!(num_cancelled >= 2 && start.elapsed() < 2 * SOON, "{num_cancelled} times, {:?}", start.elapsed());
+    assert!(num_cancelled >= 2 && start.elapsed() < 4 * SOON, "{num_cancelled} times, {:?}", start.elapsed());
 }
 
 #[test]
