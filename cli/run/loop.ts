@@ -122,12 +122,11 @@ function recordData(run: Run): void {
   const data = run.trainer.dataInfo();
   if (data.kind !== "stream") return;
   run.events.write(dataEvent(data.sources, run.step));
-  const bad = (info: DataInfo, name: string) =>
-    info.kind === "stream" ? info.sources.find((source) => source.name === name)?.bad ?? 0 : 0;
-  for (const { name } of data.sources) {
-    const more = bad(data, name) - bad(run.data, name);
+  const before = run.data.kind === "stream" ? run.data.sources : [];
+  data.sources.forEach(({ name, bad }, i) => {
+    const more = bad - (before[i]?.bad ?? 0);
     if (more > 0) run.log.warn(`${more} more records of ${name} cannot be read and are left out`);
-  }
+  });
   run.data = data;
 }
 
