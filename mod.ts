@@ -78,13 +78,5 @@ export type { JobOptions } from "./ffi/ts/job.ts";
 export type { Bos, ScoreReport, ScoreRequest, Tokenization } from "./ffi/ts/score.ts";
 export { STAT_NAMES, type StatName, Stats, type StatValues } from "./ffi/ts/stats.ts";
 export { BowlineError, CORE_CODES, type ErrorCode } from "./ffi/ts/status.ts";
-export {
-  type CorpusInfo,
-  type DataInfo,
-  type DataRequest,
-  type Parameter,
-  type SourceInfo,
-  type StreamInfo,
-  Trainer,
-  type TrainerOptions,
-} from "./ffi/ts/trainer.ts";
+export type { CorpusInfo, DataInfo, DataRequest, SourceInfo, StreamInfo } from "./ffi/ts/data.ts";
+export { type Parameter, Trainer, type TrainerOptions } from "./ffi/ts/trainer.ts";

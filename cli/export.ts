@@ -45,11 +45,11 @@ export function exportCommand() {
     .action(async ({ format, out, dtype, shardSize, json }, run) => {
       const shardBytes = bytesOf(shardSize);
       const { findCheckpoint } = await import("./run/folder.ts");
-      const { readPlan } = await import("./interop/plan.ts");
+      const { readCheckpoint } = await import("./run/checkpoint.ts");
       const { exportConfig } = await import("../experiments/huggingface_export.ts");
       const { watched } = await import("./data/sources.ts");
       const checkpoint = await findCheckpoint(run);
-      const { family, config } = exportConfig(await readPlan(checkpoint), format);
+      const { family, config } = exportConfig((await readCheckpoint(checkpoint)).plan, format);
       const report = await watched("exporting", {
         job: "export",
         checkpoint: resolve(checkpoint),

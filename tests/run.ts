@@ -3,6 +3,8 @@
  * as far as a summary (it does not compile, it crashes) counts as one failure.
  */
 
+import { buildLibrary, hasCompiler } from "../kernels/build.ts";
+
 /** What a suite found. */
 interface Count {
   readonly passed: number;
@@ -54,6 +56,8 @@ async function deno(): Promise<Count> {
   }
 }
 
+// The op tests run on the emulated GPU, too, where there is a C++ compiler.
+if (await hasCompiler()) await buildLibrary("emulated");
 const counts = [await cargo(), await deno()];
 const total = (key: keyof Count) => counts.reduce((sum, suite) => sum + suite[key], 0);
 console.log(`${total("passed")} passed, ${total("failed")} failed`);

@@ -1,5 +1,4 @@
 /** An evaluation from the command line: questions, scores, metrics, files, table. */
-import { join } from "@std/path";
 import { requestsHash, taskHash } from "../../experiments/harness/hash.ts";
 import { type Aggregate, aggregate, measure, metricsOf } from "../../experiments/harness/metrics.ts";
 import { dumps } from "../../experiments/harness/python.ts";
@@ -15,9 +14,9 @@ import {
 import { samples } from "../../experiments/harness/samples.ts";
 import { table } from "../../experiments/harness/table.ts";
 import { countParameters } from "../../experiments/counts.ts";
-import { planSchema } from "../../experiments/mod.ts";
-import { loadTasks, type Task, TaskError } from "../../experiments/tasks/mod.ts";
+import { loadTasks, type Task } from "../../experiments/tasks/mod.ts";
 import { Model } from "../../ffi/ts/model.ts";
+import { readCheckpoint } from "../run/checkpoint.ts";
 import { describeEnvironment } from "../run/environment.ts";
 import { findCheckpoint } from "../run/folder.ts";
 import { whole } from "../run/format.ts";
@@ -56,8 +55,8 @@ interface Asked {
 export async function evaluate({ run, tasks, data, settings, threads, out, isJson }: EvalRequest): Promise<void> {
   using watching = new Watching();
   const checkpoint = await findCheckpoint(run);
-  const { plan, sha } = await identify(checkpoint);
-  const store = out === undefined ? undefined : await Store.open(out, sha, settings);
+  const { plan, modelSha256 } = await readCheckpoint(checkpoint);
+  const store = out === undefined ? undefined : await Store.open(out, modelSha256, settings);
   await watching.untilInterrupted(async () => {
     const asked: Asked[] = [];
     for (const loaded of await loadTasks(tasks)) {
@@ -75,15 +74,16 @@ export async function evaluate({ run, tasks, data, settings, threads, out, isJso
       if (kept[i]) watching.line(`${one.task.name}: finished before`);
       results.push(result);
     }
+    const { versions, git } = describeEnvironment();
     const setup: Setup = {
       ...settings,
       model: run,
-      modelSha: sha,
+      modelSha: modelSha256,
       maxLength: plan.model.maxSeqLen,
       parameters: countParameters(plan).total,
       date: store?.date ?? watching.start,
-      version: describeEnvironment().versions.bowline,
-      commit: describeEnvironment().git?.commit ?? null,
+      version: versions.bowline,
+      commit: git?.commit ?? null,
     };
     await store?.finish(setup);
     watching.show("");
@@ -138,18 +138,4 @@ function report(results: readonly TaskResult[]): string {
 /** Rows to ask: a part below 1 is rounded up. */
 function limitOf(limit: number | null, rows: number): number {
   return limit === null ? rows : limit < 1 ? Math.ceil(rows * limit) : limit;
-}
-
-/** The plan of a checkpoint and the SHA-256 of its weights. */
-async function identify(checkpoint: string) {
-  const path = join(checkpoint, "state.json");
-  try {
-    const { plan, files } = JSON.parse(await Deno.readTextFile(path));
-    return { plan: planSchema.parse(JSON.parse(plan)), sha: String(files["model.safetensors"].sha256) };
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.PermissionDenied) throw error;
-    throw new TaskError(`Cannot read ${path}: it is damaged or of another version, wanted a checkpoint`, {
-      cause: error,
-    });
-  }
 }

@@ -1,7 +1,7 @@
 /** The record of a run: one JSON object per line, in the order things happened. */
 import { TextLineStream } from "@std/streams";
 import type { DeviceInfo } from "../../ffi/ts/device.ts";
-import type { DataInfo, SourceInfo } from "../../ffi/ts/trainer.ts";
+import type { DataInfo, SourceInfo } from "../../ffi/ts/data.ts";
 import type { StatValues } from "../../ffi/ts/stats.ts";
 
 /** Something that happened in a run; `step` counts completed optimizer steps. NaN is written as null. */

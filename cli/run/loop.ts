@@ -4,7 +4,8 @@ import type { Manifest, Plan } from "../../experiments/mod.ts";
 import type { Device } from "../../ffi/ts/device.ts";
 import type { StatValues } from "../../ffi/ts/stats.ts";
 import { BowlineError } from "../../ffi/ts/status.ts";
-import type { DataInfo, Trainer } from "../../ffi/ts/trainer.ts";
+import type { DataInfo } from "../../ffi/ts/data.ts";
+import type { Trainer } from "../../ffi/ts/trainer.ts";
 import type { LogLevel } from "../levels.ts";
 import type { Log } from "../log.ts";
 import type { CollapseAlarm } from "./alarm.ts";
@@ -124,12 +125,11 @@ function recordData(run: Run): void {
   const data = run.trainer.dataInfo();
   if (data.kind !== "stream") return;
   run.events.write(dataEvent(data.sources, run.step));
-  const bad = (info: DataInfo, name: string) =>
-    info.kind === "stream" ? info.sources.find((source) => source.name === name)?.bad ?? 0 : 0;
-  for (const { name } of data.sources) {
-    const more = bad(data, name) - bad(run.data, name);
+  const before = run.data.kind === "stream" ? run.data.sources : [];
+  data.sources.forEach(({ name, bad }, i) => {
+    const more = bad - (before[i]?.bad ?? 0);
     if (more > 0) run.log.warn(`${more} more records of ${name} cannot be read and are left out`);
-  }
+  });
   run.data = data;
 }
 

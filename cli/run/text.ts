@@ -1,6 +1,6 @@
 /** What a run tells people: the progress line and the summary. */
 import type { StatValues } from "../../ffi/ts/stats.ts";
-import type { DataInfo, StreamInfo } from "../../ffi/ts/trainer.ts";
+import type { DataInfo, StreamInfo } from "../../ffi/ts/data.ts";
 import { duration, whole } from "./format.ts";
 
 /** How fast a run goes. */

@@ -2,7 +2,8 @@
 import { relative } from "@std/path";
 import { ValidationError } from "@cliffy/command";
 import { Model } from "../../ffi/ts/model.ts";
-import { type CorpusInfo, type DataInfo, type StreamInfo, Trainer } from "../../ffi/ts/trainer.ts";
+import type { CorpusInfo, DataInfo, StreamInfo } from "../../ffi/ts/data.ts";
+import { Trainer } from "../../ffi/ts/trainer.ts";
 import { cacheFolder } from "../cache.ts";
 import { corpusFiles } from "../corpus.ts";
 import { messageOf } from "../errors.ts";
@@ -34,7 +35,8 @@ export async function train(experiment: Experiment, options: RunOptions): Promis
   }
   const checkpoint = options.isResuming ? await folder.newest() : undefined;
   const step = checkpoint?.step ?? 0;
-  const isEnded = step < experiment.plan.train.steps || isComplete(await readEvents(folder.eventsPath));
+  const recorded = checkpoint ? await readEvents(folder.eventsPath) : [];
+  const isEnded = step < experiment.plan.train.steps || isComplete(recorded);
   if (step >= options.steps && isEnded) {
     return log.info(`${options.out} has a checkpoint at step ${step} already: nothing to do up to ${options.steps}`);
   }
@@ -51,8 +53,7 @@ export async function train(experiment: Experiment, options: RunOptions): Promis
   });
   if (options.parent !== undefined) interrupt.follow(options.parent);
   try {
-    const commits = checkpoint ? commitsOf(await readEvents(folder.eventsPath)) : {};
-    const request = { files: dataFiles(experiment), cacheDir: cacheFolder(), commits };
+    const request = { files: dataFiles(experiment), cacheDir: cacheFolder(), commits: commitsOf(recorded) };
     await display.during("reading the data", trainer.stats, trainer.attachData(request));
     if (checkpoint) await trainer.load(checkpoint.path);
     else if (options.from !== undefined) await trainer.loadWeights(options.from);
@@ -138,6 +139,7 @@ async function trainRecorded(run: Run): Promise<void> {
 
 /** Keeps the steps that were completed: one that fails, for want of data or because a loss is no number, changes nothing. */
 async function saveBeforeFailing(run: Run): Promise<void> {
+  if (run.step === 0) return; // first weights can be drawn again
   try {
     await save(run);
   } catch (secondary) {

@@ -61,6 +61,14 @@ impl HashedWriter {
     }
 }
 
+/// Refuses to `action` ("import into") something that exists.
+pub fn require_new(path: &Path, action: &str) -> Result<()> {
+    match path.symlink_metadata() {
+        Ok(_) => Err(Error::Argument(format!("Cannot {action} {}: it exists, wanted a new folder", path.display()))),
+        Err(_) => Ok(()),
+    }
+}
+
 /// Writes a whole file and brings it to the disk.
 pub fn write_file(path: &Path, bytes: &[u8]) -> Result<FileRecord> {
     let mut writer = HashedWriter::create(path)?;

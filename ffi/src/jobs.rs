@@ -2,10 +2,10 @@
 //! `job`, and so is its report; `ffi/ts/job.ts` has the types of both.
 
 use crate::data::Watch;
-use crate::data::jobs::JobRequest;
-use crate::error::{Error, Result};
+use crate::data::jobs::{JobRequest, report};
+use crate::error::Result;
 use crate::interop::{ExportRequest, ImportRequest};
-use serde::{Deserialize, Deserializer, Serialize, de};
+use serde::{Deserialize, Deserializer, de};
 use serde_json::Value;
 
 /// What is to be done.
@@ -40,8 +40,4 @@ impl Job {
             Job::Export(request) => report(&request.run(watch)?),
         }
     }
-}
-
-fn report(of: &impl Serialize) -> Result<String> {
-    serde_json::to_string(of).map_err(|e| Error::Internal(format!("writing a report: {e}")))
 }

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "engine.h"
-#include "tensor_map.h"
+#include "sm_90.h"
 
 namespace emulator {
 

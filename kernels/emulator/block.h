@@ -67,4 +67,14 @@ void make_ready(Thread& thread);
 // Ends the process with a list of where all threads of the block wait.
 [[noreturn]] void report_deadlock(const char* reason);
 
+namespace memory {
+
+// Memory that kernels see, full of bytes of 0xff: a NaN in every float. Null where there is none left.
+void* allocate(size_t bytes, size_t alignment);
+void release(void* memory);
+// Makes the bytes as new.
+void spoil(void* memory, size_t bytes);
+
+}  // namespace memory
+
 }  // namespace emulator

@@ -1,5 +1,5 @@
 // cp.async, and what must not be pending when a thread returns.
-#include "copies.h"
+#include "sm_80.h"
 
 #include "block.h"
 #include "checker/check.h"

@@ -7,19 +7,16 @@
 #include <cstring>
 
 #include "atomics.h"
-#include "barriers.h"
 #include "bfloat16.h"
-#include "copies.h"
 #include "engine.h"
 #include "intrinsics.h"
 #include "launch.h"
-#include "matrices.h"
-#include "mbarrier.h"
+#include "meeting.h"
 #include "runtime.h"
-#include "tensor_map.h"
+#include "sm_80.h"
+#include "sm_90.h"
+#include "sm_90a.h"
 #include "types.h"
-#include "warp.h"
-#include "warpgroup.h"
 
 #define __global__
 #define __device__

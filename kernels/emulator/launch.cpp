@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstdio>
 #include <cstdlib>
 #include <numeric>
 #include <random>
@@ -11,7 +12,6 @@
 
 #include "block.h"
 #include "checker/check.h"
-#include "memory.h"
 
 namespace emulator {
 
@@ -66,8 +66,10 @@ void* static_shared(const void* key, size_t bytes, size_t alignment) {
   for (const SharedArray& array : block.shared_arrays) {
     if (array.key == key) return array.memory;
   }
-  block.shared_arrays.push_back({key, memory::allocate(bytes, std::max<size_t>(alignment, 128))});
-  return block.shared_arrays.back().memory;
+  void* memory = memory::allocate(bytes, std::max<size_t>(alignment, 128));
+  if (!memory) fail(Site::current(), "no memory is left for %zu bytes of shared memory", bytes);
+  block.shared_arrays.push_back({key, memory});
+  return memory;
 }
 
 void* dynamic_shared() { return this_block().dynamic_shared; }
@@ -96,6 +98,7 @@ void run_grid(const char* name, const void* kernel, dim3 grid, dim3 size, size_t
     grid_size = grid;
     block.dynamic_shared_bytes = dynamic_shared;
     block.dynamic_shared = dynamic_shared > 0 ? memory::allocate(dynamic_shared, 1024) : nullptr;
+    if (dynamic_shared > 0 && !block.dynamic_shared) fail(Site::current(), "no memory is left for shared memory");
     for (size_t i = next++; i < blocks; i = next++) {
       const size_t number = order[i];
       block_index = {unsigned(number % grid.x), unsigned(number / grid.x % grid.y),

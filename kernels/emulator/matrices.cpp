@@ -1,6 +1,6 @@
 // ldmatrix and mma.sync. Products of bf16 are exact in float; the order of the sums is this model's own, and a tensor
 // core's is not documented.
-#include "matrices.h"
+#include "sm_80.h"
 
 #include "checker/check.h"
 
@@ -49,8 +49,8 @@ void load_matrices(unsigned (&fragments)[4], const void* row, bool is_transposed
 }
 
 // m16n8k16: with g = lane / 4 and t = lane % 4, a lane holds of a (16 x 16) the rows g and g + 8, columns 2t and 2t + 8
-// with their neighbours; of b (16 x 8) the column g, rows 2t and 2t + 8 with theirs; of the sums (16 x 8) the rows g and
-// g + 8, columns 2t and 2t + 1.
+// with their neighbours; of b (16 x 8) the column g, rows 2t and 2t + 8 with theirs; of the sums (16 x 8) the rows g
+// and g + 8, columns 2t and 2t + 1.
 void multiply_add(float (&sums)[4], const unsigned (&a)[4], const unsigned (&b)[2], Site site) {
   Fragments mine;
   memcpy(mine.a, a, sizeof mine.a);

@@ -1,9 +1,8 @@
 // mbarrier. Its state lies in the eight bytes that the kernel gives it, as on the hardware.
-#include "mbarrier.h"
+#include "sm_90.h"
 
 #include "block.h"
 #include "checker/check.h"
-#include "tensor_map.h"
 
 namespace emulator {
 

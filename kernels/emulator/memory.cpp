@@ -1,12 +1,11 @@
 // The memory that kernels see, and the slice of the CUDA runtime that hands it out.
-#include "memory.h"
-
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <map>
 #include <mutex>
 
+#include "block.h"
 #include "checker/check.h"
 #include "runtime.h"
 

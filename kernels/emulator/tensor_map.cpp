@@ -1,9 +1,8 @@
 // TMA loads: chunks of 16 bytes at swizzled places, zeros outside the matrix.
-#include "tensor_map.h"
+#include "sm_90.h"
 
 #include "block.h"
 #include "checker/check.h"
-#include "mbarrier.h"
 
 namespace emulator {
 

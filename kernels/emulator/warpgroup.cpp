@@ -1,9 +1,9 @@
 // wgmma m64nNk16 of bf16, both operands in dynamic shared memory, K-major, with the swizzle of 128 bytes.
-#include "warpgroup.h"
+#include "sm_90a.h"
 
 #include "block.h"
 #include "checker/check.h"
-#include "tensor_map.h"
+#include "sm_90.h"
 
 namespace emulator {
 

@@ -30,11 +30,9 @@
 
 #define GPU_SPIN_YIELD() ((void)0)
 
-#include "ptx/copies.h"
-#include "ptx/matrices.h"
-#include "ptx/mbarrier.h"
-#include "ptx/tensor_map.h"
-#include "ptx/warpgroup.h"
+#include "ptx/sm_80.h"
+#include "ptx/sm_90.h"
+#include "ptx/sm_90a.h"
 
 #else
 

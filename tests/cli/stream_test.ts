@@ -75,6 +75,12 @@ Deno.test("a run that meets a bad record stops at a checkpoint, or skips it and 
   assert.ok(steps > 0, "some steps can be made before the line is reached");
   assert.ok((await workspace.tensors("stopped", steps)).length > 0, "they are kept");
 
+  await Deno.writeTextFile(workspace.at("pages.jsonl"), [lines[0], "not JSON", ...lines.slice(2)].join("\n"));
+  const atOnce = await workspace.run(...train, "--out", "at-once");
+  assert.match(atOnce.stderr, /failed after step 0; there is no checkpoint yet/);
+  assert.equal(atOnce.code, 2);
+  await Deno.writeTextFile(workspace.at("pages.jsonl"), lines.join("\n"));
+
   const skipped = await workspace.run(...train, "--out", "skipped", "--set", "data.onBadRecord=skip");
   assert.equal(skipped.code, 0, skipped.stderr);
   assert.match(skipped.stderr, /1 more records of pages cannot be read/);

@@ -14,6 +14,7 @@ use super::handles::{self, Entry, JobCall, Object, Work, lock};
 use super::stats::Stats;
 use crate::backend::Backend;
 use crate::cpu::{self, Cpu};
+use crate::data::jobs::report;
 use crate::data::{Settings, Watch, open_stream, prepare};
 use crate::error::{Error, Result};
 use crate::generate::{GenerateRequest, Generation};
@@ -265,8 +266,7 @@ pub fn job_run(id: u32, stats: &Stats<'_>) -> Result<()> {
         Work::Job(request) => request.run(watch),
         Work::Score(writer, request) => {
             let lanes = (0..writer.backend.threads()).map(|_| Cpu::new(1)).collect::<Result<Vec<_>>>()?;
-            let report = score(writer, &lanes, request, watch)?;
-            serde_json::to_string(&report).map_err(|e| Error::Internal(e.to_string()))
+            report(&score(writer, &lanes, request, watch)?)
         }
     })?;
     call.report = Some(report);

@@ -22,6 +22,7 @@ pub use difference::first_difference;
 pub use folders::{folder_name, latest, list, prune};
 pub use read::Checkpoint;
 pub use state::State;
+pub(crate) use tensors::begin_file;
 pub use tensors::{Made, TensorMut, TensorRef};
 pub use write::{Content, write, write_made};
 

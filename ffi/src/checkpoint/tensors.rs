@@ -77,17 +77,23 @@ fn write_in_order(
         infos.push((name.to_string(), TensorInfo { dtype: Dtype::F32, shape: shape.to_vec(), data_offsets: (offset, end) }));
         offset = end;
     }
+    let mut writer = begin_file(path, None, infos)?;
+    for at in sorted {
+        give(at, &mut |values| bytemuck::cast_slice::<f32, u8>(values).chunks(CHUNK_BYTES).try_for_each(|chunk| writer.write(chunk)))?;
+    }
+    writer.finish()
+}
+
+/// A safetensors file with its header, of the tensors `infos` in the order of their bytes; the numbers are to follow.
+pub(crate) fn begin_file(path: &Path, notes: Option<HashMap<String, String>>, infos: Vec<(String, TensorInfo)>) -> Result<HashedWriter> {
     let internal = |e: &dyn std::fmt::Display| Error::Internal(format!("writing {}: {e}", path.display()));
-    let metadata = Metadata::new(None, infos).map_err(|e| internal(&e))?;
+    let metadata = Metadata::new(notes, infos).map_err(|e| internal(&e))?;
     let mut header = serde_json::to_vec(&metadata).map_err(|e| internal(&e))?;
     header.resize(header.len().next_multiple_of(8), b' ');
     let mut writer = HashedWriter::create(path)?;
     writer.write(&(header.len() as u64).to_le_bytes())?;
     writer.write(&header)?;
-    for at in sorted {
-        give(at, &mut |values| bytemuck::cast_slice::<f32, u8>(values).chunks(CHUNK_BYTES).try_for_each(|chunk| writer.write(chunk)))?;
-    }
-    writer.finish()
+    Ok(writer)
 }
 
 /// Reads a file of which `record` is known into `targets`, which must be all of its tensors. Nothing is written to them

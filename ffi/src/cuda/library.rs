@@ -256,7 +256,7 @@ pub fn until_zero(text: &[u8]) -> String {
 }
 
 /// The file of a kernel library: what `BOWLINE_KERNELS` names, else the first of `folders` that has it.
-pub fn find(file: &str, folders: &[PathBuf], build: &str) -> Result<PathBuf> {
+pub fn find(file: &str, folders: &[PathBuf], remedy: &str) -> Result<PathBuf> {
     if let Some(named) = std::env::var_os("BOWLINE_KERNELS") {
         let named = PathBuf::from(named);
         return Ok(if named.is_dir() { named.join(file) } else { named });
@@ -265,6 +265,6 @@ pub fn find(file: &str, folders: &[PathBuf], build: &str) -> Result<PathBuf> {
         let folders: Vec<_> = folders.iter().map(|folder| folder.display().to_string()).collect();
         let places =
             if folders.is_empty() { "BOWLINE_KERNELS is not set".into() } else { format!("it is not in {}", folders.join(" or ")) };
-        Error::Argument(format!("Cannot find the kernel library {file}: {places}; {build}, or set BOWLINE_KERNELS to its file"))
+        Error::Argument(format!("Cannot find the kernel library {file}: {places}; {remedy}, or set BOWLINE_KERNELS to its file"))
     })
 }

@@ -49,10 +49,10 @@ impl Kind {
         }
     }
 
-    /// How it is built.
-    fn build(self) -> &'static str {
+    /// How to get it.
+    fn remedy(self) -> &'static str {
         match self {
-            Kind::Gpu => "build it by nvcc as kernels/README.md says",
+            Kind::Gpu => "build it with nvcc as kernels/README.md says",
             Kind::Emulated => "run \"deno task build:emulated\"",
         }
     }
@@ -75,7 +75,7 @@ pub struct DeviceInfo {
 impl Cuda {
     /// Opens the first device. The library is what the environment variable `BOWLINE_KERNELS` names, else it is looked for in `folders`.
     pub fn open(kind: Kind, folders: &[PathBuf]) -> Result<Self> {
-        let path = library::find(kind.file(), folders, kind.build())?;
+        let path = library::find(kind.file(), folders, kind.remedy())?;
         Ok(Cuda { device: Arc::new(Device::open(&path, 0)?) })
     }
 

@@ -8,7 +8,7 @@ use super::tokenizer::tokenizer_json;
 use crate::checkpoint::{Checkpoint, TOKENIZER_FILE};
 use crate::data::{Builtin, Tokenizer, Watch};
 use crate::error::{Error, Result};
-use crate::files::{TempFolder, write_file};
+use crate::files::{TempFolder, require_new, write_file};
 use crate::layout::Layout;
 use crate::plan::Plan;
 use serde::{Deserialize, Serialize};
@@ -71,7 +71,7 @@ const FRACTIONS: [&str; 3] = ["clip_qkv", "rms_norm_eps", "rope_theta"];
 impl ExportRequest {
     /// Makes the folder; it is whole or not there.
     pub fn run(&self, watch: &Watch) -> Result<ExportReport> {
-        self.require_new()?;
+        require_new(&self.out, "export to")?;
         let checkpoint = Checkpoint::open(&self.checkpoint)?;
         let plan = Plan::parse(checkpoint.plan())?;
         let layout = Layout::new(&plan)?;
@@ -88,7 +88,7 @@ impl ExportRequest {
             write_file(&temp.path().join(&name), &content)?;
             files.push(name);
         }
-        self.require_new()?;
+        require_new(&self.out, "export to")?;
         temp.commit()?;
         files.sort();
         let parameters: usize = names.iter().map(Name::size).sum();
@@ -100,13 +100,6 @@ impl ExportRequest {
             has_tokenizer: words.is_some(),
             files,
         })
-    }
-
-    fn require_new(&self) -> Result<()> {
-        match self.out.symlink_metadata() {
-            Ok(_) => Err(Error::Argument(format!("Cannot export to {}: it exists, wanted a new folder", self.out.display()))),
-            Err(_) => Ok(()),
-        }
     }
 
     /// Every number of the model has a place in the tensors that are written.

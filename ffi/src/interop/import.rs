@@ -7,7 +7,7 @@ use crate::checkpoint::{self, Made, State};
 use crate::cpu::Cpu;
 use crate::data::{Tokenizer, Watch};
 use crate::error::{Error, Result};
-use crate::files::{TempFolder, write_file};
+use crate::files::{TempFolder, require_new, write_file};
 use crate::layout::Layout;
 use crate::optim::Optimizer;
 use crate::plan::Plan;
@@ -59,7 +59,7 @@ struct Piece<'a> {
 impl ImportRequest {
     /// Makes the run folder; it is whole or not there.
     pub fn run(&self, watch: &Watch) -> Result<ImportReport> {
-        self.require_new()?;
+        require_new(&self.out, "import into")?;
         let plan = Plan::parse(&self.plan)?;
         let layout = Layout::new(&plan)?;
         let files = TensorFiles::open(&self.folder)?;
@@ -75,7 +75,7 @@ impl ImportRequest {
         }
         let below = Path::new("checkpoints").join(checkpoint::folder_name(0));
         self.write_checkpoint(&temp.path().join(&below), &plan, &layout, &files, &pieces, tokenizer.as_deref(), watch)?;
-        self.require_new()?;
+        require_new(&self.out, "import into")?;
         temp.commit()?;
         let dtypes = pieces.iter().flatten().map(|piece| format!("{:?}", piece.info.dtype));
         Ok(ImportReport {
@@ -85,13 +85,6 @@ impl ImportRequest {
             dtypes: dtypes.collect::<BTreeSet<_>>().into_iter().collect(),
             checkpoint: self.out.join(below),
         })
-    }
-
-    fn require_new(&self) -> Result<()> {
-        match self.out.symlink_metadata() {
-            Ok(_) => Err(Error::Argument(format!("Cannot import into {}: it exists, wanted a new folder", self.out.display()))),
-            Err(_) => Ok(()),
-        }
     }
 
     /// The content of the folder's tokenizer.json, if wanted: it has the plan's separator, and its ids have embeddings.

@@ -1,10 +1,11 @@
 //! Writes tensors as safetensors files: one, or several with an index, each with a header before the numbers.
 
+use crate::checkpoint::begin_file;
 use crate::data::Watch;
-use crate::error::{Error, Result};
-use crate::files::{HashedWriter, write_file};
+use crate::error::Result;
+use crate::files::write_file;
 use half::bf16;
-use safetensors::tensor::{Dtype, Metadata, TensorInfo};
+use safetensors::tensor::{Dtype, TensorInfo};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::collections::{BTreeMap, HashMap};
@@ -109,7 +110,6 @@ fn split<T>(list: &[T], size: impl Fn(&T) -> u64, limit: u64) -> Vec<&[T]> {
 }
 
 fn write_part(path: &Path, names: &[Name], dtype: ExportType, read: &ReadValues, watch: &Watch) -> Result<()> {
-    let internal = |e: &dyn std::fmt::Display| Error::Internal(format!("writing {}: {e}", path.display()));
     let mut at = 0;
     let infos = names.iter().map(|name| {
         let from = at;
@@ -118,12 +118,7 @@ fn write_part(path: &Path, names: &[Name], dtype: ExportType, read: &ReadValues,
     });
     // Without this note, transformers 4 refuses the file.
     let note = HashMap::from([("format".to_string(), "pt".to_string())]);
-    let metadata = Metadata::new(Some(note), infos.collect()).map_err(|e| internal(&e))?;
-    let mut header = serde_json::to_vec(&metadata).map_err(|e| internal(&e))?;
-    header.resize(header.len().next_multiple_of(8), b' ');
-    let mut writer = HashedWriter::create(path)?;
-    writer.write(&(header.len() as u64).to_le_bytes())?;
-    writer.write(&header)?;
+    let mut writer = begin_file(path, Some(note), infos.collect())?;
     let total = names.iter().map(Name::size).sum::<usize>().max(1) as f64;
     let (mut values, mut bytes, mut done) = (vec![0.0; CHUNK], Vec::new(), 0);
     for name in names {

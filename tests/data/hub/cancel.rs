@@ -15,12 +15,23 @@ use std::time::{Duration, Instant};
 /// Far below every pause and timeout that is cut short here, far above what a busy machine needs.
 const SOON: Duration = Duration::from_secs(5);
 
-/// Sets a flag a little later, and again after the same time.
-fn set_later(flag: &Arc<AtomicBool>, times: usize) {
+const LATER: Duration = Duration::from_millis(150);
+
+/// Sets a flag a little later.
+fn set_later(flag: &Arc<AtomicBool>) {
     let flag = flag.clone();
     std::thread::spawn(move || {
-        for _ in 0..times {
-            std::thread::sleep(Duration::from_millis(150));
+        std::thread::sleep(LATER);
+        flag.store(true, Ordering::Relaxed);
+    });
+}
+
+/// Sets a flag again and again until `done`.
+fn set_often(flag: &Arc<AtomicBool>, done: &Arc<AtomicBool>) {
+    let (flag, done) = (flag.clone(), done.clone());
+    std::thread::spawn(move || {
+        while !done.load(Ordering::Relaxed) {
+            std::thread::sleep(LATER);
             flag.store(true, Ordering::Relaxed);
         }
     });
@@ -46,7 +57,7 @@ fn a_request_without_an_answer_is_left() {
     for (path, fault) in faults {
         let file = file(&options, &at(path));
         server.world().faults.extend(vec![fault; 8]);
-        set_later(&cancel, 1);
+        set_later(&cancel);
         let start = Instant::now();
         assert!(matches!(read(&*file, 0, 100), Err(Error::Cancelled)), "{path}");
         assert!(start.elapsed() < SOON, "{path}: {:?}", start.elapsed());
@@ -84,20 +95,24 @@ fn a_step_that_waits_for_data_is_cancelled_and_goes_on_later() {
     let (cancel, stop) = (Arc::default(), Arc::default());
     let mut stream = stream(&waiting(&server, &folders[1], [&cancel, &stop]), &stop);
     server.world().faults.extend([Fault::Hang, Fault::Answer(429, "retry-after: 300\r\n")]);
-    set_later(&cancel, 20);
+    let done = Arc::default();
+    set_often(&cancel, &done);
     let (start, mut num_cancelled) = (Instant::now(), 0);
     for (step, want) in want.iter().enumerate() {
         let mut out = vec![0; 2 * 17];
         while let Err(e) = stream.peek(0, &mut out, &Watch::new(&|_| (), &cancel)) {
             assert!(matches!(e, Error::Cancelled), "{e}");
             num_cancelled += 1;
+            // The thread that reads ahead looks at the flag ten times a second; one that misses it waits for the next one.
+            std::thread::sleep(LATER);
             // As a call leaves it.
             cancel.store(false, Ordering::Relaxed);
         }
         stream.advance(1);
         assert_eq!(out, want.concat(), "step {step}");
     }
-    assert!(num_cancelled >= 2 && start.elapsed() < 2 * SOON, "{num_cancelled} times, {:?}", start.elapsed());
+    done.store(true, Ordering::Relaxed);
+    assert!(num_cancelled >= 2 && start.elapsed() < 4 * SOON, "{num_cancelled} times, {:?}", start.elapsed());
 }
 
 #[test]

@@ -116,6 +116,23 @@ __global__ void a_copy_into_what_is_read_kernel(int* x) {
 }
 CHECKED(a_copy_into_what_is_read, " race", 1)
 
+__global__ void a_product_of_nothing_kernel(int* x) {
+  GPU_DYN_SHARED(__nv_bfloat16, s);
+  for (int i = int(threadIdx.x); i < 63 * 64; i += int(blockDim.x)) s[i] = __float2bfloat16_rn(1.0f);
+  __syncthreads();
+  const unsigned long long tile = gpu_desc_k128(gpu_saddr(s));  // its last row was not written
+  float sums[32];
+  gpu_wgmma_m64n64k16(sums, tile, tile, 0);
+  gpu_wgmma_commit();
+  gpu_wgmma_wait<0>();
+  x[threadIdx.x] = int(sums[0]);
+}
+
+FAILS(a_product_of_what_was_not_written, "read of uninitialised memory") {
+  DeviceArray<int> x(128);
+  GPU_LAUNCH(a_product_of_nothing_kernel, 1, 128, 64 * 64 * 2, nullptr, x.get());
+}
+
 FAILS(memory_that_was_freed, "out-of-bounds") {
   int* x;
   cudaMalloc(reinterpret_cast<void**>(&x), threads * sizeof(int));

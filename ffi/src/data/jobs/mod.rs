@@ -120,6 +120,7 @@ impl JobRequest {
     }
 }
 
-fn report(value: &impl Serialize) -> Result<String> {
+/// A report as JSON.
+pub(crate) fn report(value: &impl Serialize) -> Result<String> {
     serde_json::to_string(value).map_err(|e| Error::Internal(format!("writing a report: {e}")))
 }

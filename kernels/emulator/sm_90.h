@@ -1,4 +1,4 @@
-// TMA: loads of boxes of a matrix to shared memory, with the swizzle of 128 bytes.
+// The twin of ptx/sm_90.h: mbarrier, and loads by TMA.
 #pragma once
 
 #include "engine.h"
@@ -30,6 +30,13 @@ void deliver_loads(unsigned long long* barrier);
 // Where an address of shared memory lies once its place has been swizzled: bits 4 to 6 change by bits 7 to 9.
 constexpr uint64_t swizzle_128(uint64_t offset) { return offset ^ (offset >> 7 & 7) << 4; }
 
+void mbarrier_init(unsigned long long* barrier, unsigned arrivals, Site site);
+// Arrives once, and before that lets the phase wait for bytes.
+void mbarrier_arrive(unsigned long long* barrier, unsigned bytes, Site site);
+void mbarrier_wait(unsigned long long* barrier, unsigned parity, Site site);
+// A load has brought bytes.
+void mbarrier_complete(unsigned long long* barrier, unsigned bytes, Site site);
+
 }  // namespace emulator
 
 // The address of dynamic shared memory as the hardware numbers it.
@@ -45,4 +52,25 @@ inline int gpu_make_tmap_2d(CUtensorMap* map, const void* base, unsigned long lo
 inline void gpu_tma_load_2d(void* shared, const CUtensorMap* map, unsigned long long* barrier, int x, int y,
                             emulator::Site site = emulator::Site::current()) {
   emulator::load_tensor(shared, map, barrier, x, y, site);
+}
+
+inline void gpu_mbar_init(unsigned long long* barrier, unsigned arrivals,
+                          emulator::Site site = emulator::Site::current()) {
+  emulator::mbarrier_init(barrier, arrivals, site);
+}
+
+inline void gpu_mbar_fence_init() {}
+
+inline void gpu_mbar_arrive(unsigned long long* barrier, emulator::Site site = emulator::Site::current()) {
+  emulator::mbarrier_arrive(barrier, 0, site);
+}
+
+inline void gpu_mbar_expect_tx(unsigned long long* barrier, unsigned bytes,
+                               emulator::Site site = emulator::Site::current()) {
+  emulator::mbarrier_arrive(barrier, bytes, site);
+}
+
+inline void gpu_mbar_wait(unsigned long long* barrier, unsigned parity,
+                          emulator::Site site = emulator::Site::current()) {
+  emulator::mbarrier_wait(barrier, parity, site);
 }

@@ -1,7 +1,27 @@
-// ldmatrix and mma.sync: a warp's matrices of bf16, spread over its lanes. For sm_80 and later.
+// Instructions of sm_80 and later: cp.async, copies of 16 bytes to shared memory in groups that are waited for; ldmatrix
+// and mma.sync, a warp's matrices of bf16, spread over its lanes.
 #pragma once
 
-#include "shared_address.h"
+// The address of shared memory as PTX instructions take it.
+__device__ __forceinline__ unsigned gpu_saddr(const void* shared) {
+  return static_cast<unsigned>(__cvta_generic_to_shared(shared));
+}
+
+// Copies 16 bytes, or writes zeros where they are not wanted; both addresses are multiples of 16.
+__device__ __forceinline__ void gpu_cp_async16(void* shared, const void* global, bool is_wanted) {
+  const int bytes = is_wanted ? 16 : 0;
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;"
+               :: "r"(gpu_saddr(shared)), "l"(global), "r"(bytes) : "memory");
+}
+
+// Ends a group.
+__device__ __forceinline__ void gpu_cp_async_commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
+
+// Waits until at most so many of this thread's newest groups are not done.
+template <int groups>
+__device__ __forceinline__ void gpu_cp_async_wait() {
+  asm volatile("cp.async.wait_group %0;" :: "n"(groups) : "memory");
+}
 
 // Loads four matrices of 8 x 8; lane 8 m + r gives the address of row r of matrix m.
 __device__ __forceinline__ void gpu_ldmatrix_x4(unsigned (&fragments)[4], const void* row) {

@@ -1,4 +1,4 @@
-// Shuffles, votes and reductions of a warp.
+// Where threads meet: the barriers and fences of a block, the shuffles, votes and reductions of a warp.
 #pragma once
 
 #include "engine.h"
@@ -24,6 +24,30 @@ T warp_reduce(const char* operation, unsigned mask, T value, Site site, Combine 
 }
 
 }  // namespace emulator
+
+inline void __syncthreads(emulator::Site site = emulator::Site::current()) {
+  emulator::block_barrier("__syncthreads", false, site);
+}
+
+inline int __syncthreads_count(int vote, emulator::Site site = emulator::Site::current()) {
+  return int(emulator::block_barrier("__syncthreads_count", vote != 0, site).yes);
+}
+
+inline int __syncthreads_or(int vote, emulator::Site site = emulator::Site::current()) {
+  return emulator::block_barrier("__syncthreads_or", vote != 0, site).yes > 0;
+}
+
+inline int __syncthreads_and(int vote, emulator::Site site = emulator::Site::current()) {
+  const emulator::Votes votes = emulator::block_barrier("__syncthreads_and", vote != 0, site);
+  return votes.yes == votes.threads;
+}
+
+inline void __syncwarp(unsigned mask = 0xffffffffu, emulator::Site site = emulator::Site::current()) {
+  emulator::warp_exchange("__syncwarp", mask, 0, site);
+}
+
+inline void __threadfence() { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
+inline void __threadfence_block() { __threadfence(); }
 
 template <class T>
 T __shfl_sync(unsigned mask, T value, int source, int width = 32, emulator::Site site = emulator::Site::current()) {

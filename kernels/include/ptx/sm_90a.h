@@ -1,4 +1,4 @@
-// wgmma: products of matrices of bf16 in shared memory by four warps, which go on meanwhile. For sm_90a.
+// Instructions of sm_90a: wgmma, products of matrices of bf16 in shared memory by four warps, which go on meanwhile.
 #pragma once
 
 __device__ __forceinline__ void gpu_wgmma_fence() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }

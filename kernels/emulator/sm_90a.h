@@ -1,4 +1,4 @@
-// wgmma: products of matrices in shared memory by four warps, which go on meanwhile.
+// The twin of ptx/sm_90a.h: wgmma.
 #pragma once
 
 #include "engine.h"
