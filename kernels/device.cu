@@ -19,7 +19,7 @@ static int copy_text(char* out, size_t size, const char* text) {
 extern "C" uint32_t bowline_kernels_abi(void) { return BOWLINE_KERNELS_ABI; }
 
 extern "C" int bowline_open(bowline_device** device, uint32_t ordinal) {
-  *device = new (std::nothrow) bowline_device{static_cast<int>(ordinal), 0, nullptr, 0, ""};
+  *device = new (std::nothrow) bowline_device{static_cast<int>(ordinal), 0, nullptr, 0, BOWLINE_F32, ""};
   if (!*device) return BOWLINE_OUT_OF_MEMORY;
   int count = 0;
   const cudaError_t found = cudaGetDeviceCount(&count);
@@ -36,6 +36,16 @@ extern "C" int bowline_open(bowline_device** device, uint32_t ordinal) {
   int processors = 0;
   if (call.check(cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, (*device)->ordinal))) {
     (*device)->max_blocks = BLOCKS_PER_PROCESSOR * processors;
+  }
+  return call.end();
+}
+
+extern "C" int bowline_set_precision(bowline_device* device, int precision) {
+  Call call(device, "set the precision");
+  if (precision != BOWLINE_F32 && precision != BOWLINE_BF16) {
+    call.fail(BOWLINE_UNSUPPORTED, "there is no precision " + std::to_string(precision));
+  } else {
+    device->precision = precision;
   }
   return call.end();
 }

@@ -15,6 +15,8 @@ struct bowline_device {
   // Working memory of one call, kept for the next one.
   char* scratch;
   size_t scratch_bytes;
+  // Of products.
+  int precision;
   // Reason of the last failure.
   std::string error;
 };

@@ -17,7 +17,7 @@ extern "C" {
 #endif
 
 /* Version of these functions; ffi/src/cuda/library.rs wants the same. */
-#define BOWLINE_KERNELS_ABI 1
+#define BOWLINE_KERNELS_ABI 2
 
 #define BOWLINE_API __attribute__((visibility("default")))
 
@@ -34,6 +34,13 @@ enum bowline_status {
   BOWLINE_FAILED = 5
 };
 
+/* How products of matrices are computed. */
+enum bowline_precision {
+  BOWLINE_F32 = 0,
+  /* Factors are rounded to bf16, sums are f32. */
+  BOWLINE_BF16 = 1
+};
+
 /* One opened device with its working memory. */
 typedef struct bowline_device bowline_device;
 
@@ -43,6 +50,8 @@ typedef struct bowline_device bowline_device;
 BOWLINE_API uint32_t bowline_kernels_abi(void);
 /* Opens device `ordinal`. `*device` is set in any case, so that `bowline_error` can be asked, and is to be closed. */
 BOWLINE_API int bowline_open(bowline_device** device, uint32_t ordinal);
+/* Sets a bowline_precision for the calls from now on; BOWLINE_F32 at first. */
+BOWLINE_API int bowline_set_precision(bowline_device* device, int precision);
 /* Frees the device's working memory; buffers are freed before. */
 BOWLINE_API int bowline_close(bowline_device* device);
 /* Writes the reason of the last failure, zero-terminated and cut to `size` bytes. */

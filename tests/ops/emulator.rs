@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock};
 
-use bowline::cuda::{Cuda, Kind};
+use bowline::cuda::{Cuda, Kind, Precision};
 use libloading::Library;
 
 /// Orders of execution that every case runs in; 0 is the natural one.
@@ -23,7 +23,7 @@ impl Emulator {
             eprintln!("skip the emulated GPU: {} is not built; run \"deno task build:emulated\"", path.display());
             return None;
         }
-        let cuda = Cuda::open(Kind::Emulated, &[folder]).unwrap();
+        let cuda = Cuda::open(Kind::Emulated, Precision::F32, &[folder]).unwrap();
         // SAFETY: the library was loaded a line above.
         Some(Emulator { cuda, library: unsafe { Library::new(path) }.unwrap() })
     }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::cpu::Cpu;
-use crate::cuda::{Cuda, Kind};
+use crate::cuda::{Cuda, Kind, Precision};
 use crate::error::{Error, Result};
 use crate::plan::Plan;
 use crate::train::Trainer;
@@ -67,7 +67,7 @@ impl AnyTrainer {
             DeviceName::Cuda | DeviceName::Auto => (Kind::Gpu, "cuda"),
             DeviceName::CudaEmulated => (Kind::Emulated, "cuda-emulated"),
         };
-        match Cuda::open(kind, &request.folders) {
+        match Cuda::open(kind, Precision::F32, &request.folders) {
             Err(Error::Argument(reason)) if request.name == DeviceName::Auto => on_cpu(plan, Some(reason)),
             Err(error) => Err(error),
             Ok(cuda) => {

@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard};
 use crate::error::{Error, Result};
 
 /// `BOWLINE_KERNELS_ABI` of the header that the table was written for.
-const ABI: u32 = 1;
+const ABI: u32 = 2;
 /// Statuses that the user can do something about.
 const SETUP: [i32; 3] = [1 /* BOWLINE_NO_DRIVER */, 2 /* BOWLINE_NO_DEVICE */, 4 /* BOWLINE_UNSUPPORTED */];
 const TEXT_BYTES: usize = 512;
@@ -101,6 +101,7 @@ macro_rules! functions {
 
 functions! {
     close();
+    set_precision(precision: i32);
     error(text: Out<u8>, size: usize);
     info(name: Out<u8>, size: usize, total: Out<u64>, free: Out<u64>);
 

@@ -23,6 +23,7 @@ use std::sync::Arc;
 
 use buffer::Buffer;
 use library::{Device, Out};
+use serde::{Deserialize, Serialize};
 
 use crate::backend::{
     AdamwStep, AdamwUpdate, AttentionDims, Backend, DispatchPlan, MuonStep, MuonUpdate, RouterLoss, RouterRule, RouterStats, Routing,
@@ -58,6 +59,15 @@ impl Kind {
     }
 }
 
+/// How products of matrices are computed; sums, weights and all that is kept are f32 in either.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    F32,
+    /// Factors are rounded to bf16, for tensor cores.
+    Bf16,
+}
+
 /// A GPU, or the emulator of one.
 pub struct Cuda {
     device: Arc<Device>,
@@ -74,9 +84,14 @@ pub struct DeviceInfo {
 
 impl Cuda {
     /// Opens the first device. The library is what the environment variable `BOWLINE_KERNELS` names, else it is looked for in `folders`.
-    pub fn open(kind: Kind, folders: &[PathBuf]) -> Result<Self> {
+    pub fn open(kind: Kind, precision: Precision, folders: &[PathBuf]) -> Result<Self> {
         let path = library::find(kind.file(), folders, kind.remedy())?;
-        Ok(Cuda { device: Arc::new(Device::open(&path, 0)?) })
+        let device = Device::open(&path, 0)?;
+        device.set_precision(match precision {
+            Precision::F32 => 0,  // BOWLINE_F32
+            Precision::Bf16 => 1, // BOWLINE_BF16
+        })?;
+        Ok(Cuda { device: Arc::new(device) })
     }
 
     pub fn info(&self) -> Result<DeviceInfo> {
