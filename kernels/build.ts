@@ -31,12 +31,20 @@ export async function hasCompiler(): Promise<boolean> {
   }
 }
 
-/** Builds the library of all kernels and returns its path. */
-export async function buildLibrary(mode: Mode): Promise<string> {
-  const sources = filesBelow(folder, ".cu").filter((file) => !file.startsWith(join(folder, "emulator")));
-  const objects = [...await compileKernels(sources, mode), ...await compileEmulator(mode)];
-  const output = join(folder, "build", `libbowline_cuda_${mode}.so`);
-  return await link(objects, output, ["-shared"]);
+/**
+ * Builds the library of all kernels in a folder and returns its path. `changed` names other sources to take in the
+ * place of those with the same names; they come first, since a linker keeps the first of equal inline functions.
+ */
+export async function buildLibrary(
+  mode: Mode,
+  changed: readonly string[] = [],
+  output: string = join(folder, "build"),
+): Promise<string> {
+  const names = changed.map((file) => basename(file));
+  const others = filesBelow(folder, ".cu")
+    .filter((file) => !file.startsWith(join(folder, "emulator")) && !names.includes(basename(file)));
+  const objects = [...await compileKernels([...changed, ...others], mode), ...await compileEmulator(mode)];
+  return await link(objects, join(output, `libbowline_cuda_${mode}.so`), ["-shared"]);
 }
 
 /** Builds a program of one .cu file and the emulator, and returns its path. */

@@ -1,0 +1,117 @@
+/**
+ * One classic fault planted in each of five kernels: the tests of the op, under the checker, must find it where it
+ * stands. A fault is one replacement of text in a copy of the sources; the same copies without it must be clean.
+ */
+import assert from "node:assert/strict";
+import { dirname, join } from "@std/path";
+import { buildLibrary, hasCompiler } from "../../kernels/build.ts";
+import { testOps } from "./ops.ts";
+
+const kernels = new URL("../../kernels", import.meta.url).pathname;
+
+interface Fault {
+  readonly name: string;
+  /** The source that is compiled, and the file that the fault is in, if that is another. */
+  readonly source: string;
+  readonly file?: string;
+  /** What is replaced: it stands once in the file. */
+  readonly right: string;
+  readonly wrong: string;
+  /** The test that must fail. */
+  readonly test: string;
+  /** What it must print, and the end of the line of the source that it must name, when the checker finds it. */
+  readonly report: RegExp;
+  readonly line?: string;
+}
+
+const FAULTS: readonly Fault[] = [
+  {
+    name: "an off-by-one store",
+    source: "swiglu.cu",
+    right: "i < f; i += 32) act[row * f + i] = ",
+    wrong: "i <= f; i += 32) act[row * f + i] = ",
+    test: "swiglu::swiglu",
+    report: /race/,
+    line: "act[row * f + i] = weight * (gate[i] * sigmoid(gate[i]) * up[i]);",
+  },
+  {
+    name: "a missing barrier",
+    source: "dispatch.cu",
+    right: "    piece_ids[threadIdx.x] = id;\n    __syncthreads();\n",
+    wrong: "    piece_ids[threadIdx.x] = id;\n",
+    test: "dispatch::dispatch",
+    report: /race|uninitialised/,
+    line: "row += piece_ids[i] == id;",
+  },
+  {
+    name: "a wrong mask",
+    source: "attention.cu",
+    right: "const bool is_seen = from + c <= position && ",
+    wrong: "const bool is_seen = from + c <= position + 1 && ",
+    test: "attention::attention",
+    report: /attention .* on bowline::cuda::Cuda out\[\d+\]: got/,
+  },
+  {
+    name: "an unpadded tail",
+    source: "grouped_linear.cu",
+    file: "include/gemm.cuh",
+    right: "const bool is_inside = first + x < size && from + depth < k;",
+    wrong: "const bool is_inside = size > 0 && from + depth < k;",
+    test: "grouped_linear::grouped_linear",
+    report: /out-of-bounds read/,
+    line: "tile[depth][x] = is_inside ? data[(first + x) * step + (from + depth) * k_step] : 0.0f;",
+  },
+];
+
+/** Copies the sources into a folder of this name, changes one, and builds the library there. */
+async function build(name: string, sources: readonly string[], fault?: Fault): Promise<string> {
+  const folder = join(kernels, "build/planted", name.replaceAll(" ", "_"));
+  await Deno.remove(folder, { recursive: true }).catch(() => {});
+  await Deno.mkdir(join(folder, "include/ptx"), { recursive: true });
+  await Deno.symlink(join(kernels, "emulator"), join(folder, "emulator"));
+  const headers = ["include", "include/ptx"].flatMap((part) =>
+    [...Deno.readDirSync(join(kernels, part))].filter((entry) => entry.isFile).map((entry) => join(part, entry.name))
+  );
+  for (const file of [...headers, ...sources]) await Deno.copyFile(join(kernels, file), join(folder, file));
+  if (fault) {
+    const file = join(folder, fault.file ?? fault.source);
+    const parts = (await Deno.readTextFile(file)).split(fault.right);
+    assert.equal(parts.length, 2, `"${fault.right}" stands once in ${fault.file ?? fault.source}`);
+    await Deno.writeTextFile(file, parts.join(fault.wrong));
+  }
+  return await buildLibrary("checked", sources.map((source) => join(folder, source)), folder);
+}
+
+const ignore = !await hasCompiler();
+
+for (const fault of FAULTS) {
+  Deno.test({
+    name: `${fault.name} in ${fault.source} is found`,
+    ignore,
+    fn: async () => {
+      const library = await build(fault.name, [fault.source], fault);
+      const { isSuccess, output } = await testOps(library, [fault.test]);
+      assert.ok(!isSuccess, `${fault.test} passes`);
+      if (fault.line === undefined) {
+        assert.match(output, fault.report);
+        return;
+      }
+      const file = join(dirname(library), fault.file ?? fault.source);
+      const lines = (await Deno.readTextFile(file)).split("\n");
+      const found = [...output.matchAll(/^checker: (?:.* at )?(.*?):(\d+): (.*)$/gm)]
+        .map(([, path, line, text]) => [Deno.realPathSync(path!) === file ? lines[Number(line) - 1]! : "", text!]);
+      assert.ok(found.some(([line, text]) => line!.endsWith(fault.line!) && fault.report.test(text!)), output);
+    },
+  });
+}
+
+Deno.test({
+  name: "the same sources without a fault are clean",
+  ignore,
+  fn: async () => {
+    const library = await build("nothing", [...new Set(FAULTS.map((fault) => fault.source))]);
+    const { isSuccess, output } = await testOps(library, FAULTS.map((fault) => fault.test));
+    assert.ok(isSuccess, output);
+    assert.doesNotMatch(output, /^checker:/m);
+  },
+});
