@@ -62,6 +62,8 @@ class Call {
   // Blocks of a launch whose work is known on the device only.
   unsigned full_grid() const { return static_cast<unsigned>(device_->max_blocks); }
 
+  bool is_bf16() const { return device_->precision == BOWLINE_BF16; }
+
   // Working memory of `bytes` bytes of unspecified content until the next call, or null after an error.
   char* scratch(size_t bytes) {
     if (bytes > device_->scratch_bytes) {
