@@ -1,46 +1,23 @@
 // Causal attention: the C interface. In bf16 the factors are rounded to working memory first; heads that are too long
 // for the tensor cores' kernels go with rounded factors through those of f32. Attention over a cache is in f32 always.
 #include "include/attention.cuh"
-#include "include/fragments.cuh"
+#include "include/round.cuh"
 
 namespace {
-
-// Overwrites `out` (rows, padded p), eight elements a thread. `is_aligned`: rows of `x` are read by 16 bytes.
-__global__ void round_rows_kernel(uint4* __restrict__ out, const float* __restrict__ x, int64_t rows, int64_t p,
-                                  bool is_aligned) {
-  const int64_t eights = padded_p(p) / 8;
-  for (int64_t i = first_element(); i < rows * eights; i += element_stride()) {
-    const int64_t first = i % eights * 8;
-    const float* from = x + i / eights * p + first;
-    float4 low, high;
-    if (is_aligned) {
-      low = __ldg(reinterpret_cast<const float4*>(from));
-      high = __ldg(reinterpret_cast<const float4*>(from) + 1);
-    } else {
-      const auto at = [&](int j) { return first + j < p ? from[j] : 0.0f; };
-      low = {at(0), at(1), at(2), at(3)};
-      high = {at(4), at(5), at(6), at(7)};
-    }
-    out[i] = {round_pair(low.x, low.y), round_pair(low.z, low.w), round_pair(high.x, high.y),
-              round_pair(high.z, high.w)};
-  }
-}
 
 __global__ void round_kernel(float* out, const float* x, int64_t n) {
   for (int64_t i = first_element(); i < n; i += element_stride()) out[i] = __bfloat162float(__float2bfloat16_rn(x[i]));
 }
 
 // Elements of a row of a rounded copy.
-int64_t width_of(const Bf16*, int64_t p) { return padded_p(p); }
+int64_t width_of(const Bf16*, int64_t p) { return rounded_width(p); }
 int64_t width_of(const float*, int64_t p) { return p; }
 
 // Writes a rounded copy of `x` (rows, p) to `next`, which goes on to its end.
 const Bf16* take_copy(Call& call, Bf16*& next, const float* x, int64_t rows, int64_t p) {
   Bf16* copy = next;
-  next += rows * padded_p(p);
-  const bool is_aligned = p % 8 == 0 && reinterpret_cast<uintptr_t>(x) % sizeof(float4) == 0;
-  GPU_LAUNCH(round_rows_kernel, call.grid(rows * padded_p(p) / 8, BLOCK), BLOCK, 0, 0, reinterpret_cast<uint4*>(copy),
-             x, rows, p, is_aligned);
+  next += rows * rounded_width(p);
+  round_rows(call, copy, x, rows, p);
   return copy;
 }
 

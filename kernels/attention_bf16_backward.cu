@@ -20,7 +20,7 @@ __global__ void delta_kernel(float* delta, const float* out, const Bf16* d_out, 
     const int64_t row = shape.query_row(i / shape.seq / shape.heads, i % shape.seq, i / shape.seq % shape.heads);
     float sum = 0.0f;
     for (int64_t c = lane_id(); c < shape.p; c += 32)
-      sum += out[row * shape.p + c] * __bfloat162float(d_out[row * padded_p(shape.p) + c]);
+      sum += out[row * shape.p + c] * __bfloat162float(d_out[row * rounded_width(shape.p) + c]);
     sum = warp_sum(sum);
     if (lane_id() == 0) delta[i] = sum;
   }

@@ -34,9 +34,8 @@ struct AttentionSaved {
 
 // Heads of at most so many elements.
 constexpr int64_t MAX_P = 256;
-// Heads of at most so many are there for tensor cores; their rows are padded to a multiple of 8 elements.
+// Of at most so many for tensor cores.
 constexpr int64_t MAX_TENSOR_P = 128;
-GPU_HD int64_t padded_p(int64_t p) { return (p + 7) / 8 * 8; }
 
 // In f32. `lse` may be null. `delta` (B, H, S) is working memory.
 void attend(Call& call, float* out, float* lse, const float* q, const float* k, const float* v,
@@ -44,8 +43,7 @@ void attend(Call& call, float* out, float* lse, const float* q, const float* k, 
 void attend_backward(Call& call, float* d_q, float* d_k, float* d_v, float* delta,
                          const AttentionSaved<float>& saved, const AttentionShape& shape);
 
-// By tensor cores: P is at most MAX_TENSOR_P, `start` is 0, and rows of the factors have `padded_p(p)` elements, which
-// are 0 beyond P.
+// By tensor cores: P is at most MAX_TENSOR_P, `start` is 0, and the factors are copies by `round_rows`.
 void attend(Call& call, float* out, float* lse, const __nv_bfloat16* q, const __nv_bfloat16* k,
                  const __nv_bfloat16* v, const AttentionShape& shape);
 void attend_backward(Call& call, float* d_q, float* d_k, float* d_v, float* delta,

@@ -2,6 +2,8 @@
 // and which kernel goes with which length of heads.
 #pragma once
 
+#include <type_traits>
+
 #include "attention.cuh"
 #include "fragments.cuh"
 
@@ -16,12 +18,12 @@ struct HeadRows {
 };
 
 __device__ inline HeadRows query_rows_of(const Bf16* x, const AttentionShape& shape, int64_t b, int64_t head) {
-  const int64_t width = padded_p(shape.p);
+  const int64_t width = rounded_width(shape.p);
   return {x + shape.query_row(b, 0, head) * width, shape.heads * width, shape.seq, width};
 }
 
 __device__ inline HeadRows key_rows_of(const Bf16* x, const AttentionShape& shape, int64_t b, int64_t kv_head) {
-  const int64_t width = padded_p(shape.p);
+  const int64_t width = rounded_width(shape.p);
   return {x + shape.key_row(b, 0, kv_head) * width, shape.kv_heads * width, shape.seq, width};
 }
 
@@ -29,6 +31,8 @@ __device__ inline HeadRows key_rows_of(const Bf16* x, const AttentionShape& shap
 template <int ROWS, int P>
 __device__ __forceinline__ void start_tile(Bf16* tile, const HeadRows& rows, int64_t first) {
   constexpr int EIGHTS = P / 8;
+// not unrolled: its addresses would take the registers that sums need
+#pragma unroll 1
   for (int i = static_cast<int>(threadIdx.x); i < ROWS * EIGHTS; i += ATTENTION_THREADS) {
     const int row = i / EIGHTS, column = i % EIGHTS * 8;
     const bool is_there = first + row < rows.count && column < rows.width;

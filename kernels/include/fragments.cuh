@@ -3,9 +3,8 @@
 // other half, lane / 4 + 8.
 #pragma once
 
+#include "round.cuh"
 #include "threads.cuh"
-
-using Bf16 = __nv_bfloat16;
 
 // Elements from a row of a tile of `COLUMNS` to the next: 16 bytes more than the row has, so that the eight rows that
 // ldmatrix reads at a time meet all banks.
@@ -19,11 +18,6 @@ using Sums = float[N / 8][4];
 // Row, and column, of the i-th of four sums, counted from the first of the eight columns.
 __device__ inline int row_of_sum(int i) { return lane_id() / 4 + i / 2 * 8; }
 __device__ inline int column_of_sum(int i) { return lane_id() % 4 * 2 + i % 2; }
-
-__device__ inline unsigned round_pair(float low, float high) {
-  return __bfloat16_as_ushort(__float2bfloat16_rn(low)) |
-         static_cast<unsigned>(__bfloat16_as_ushort(__float2bfloat16_rn(high))) << 16;
-}
 
 // Adds products with 16 columns, whose fragments are `b`.
 __device__ __forceinline__ void multiply_16(float (&left)[4], float (&right)[4], const unsigned (&a)[4],
