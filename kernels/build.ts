@@ -53,6 +53,12 @@ export async function buildProgram(source: string, mode: Mode): Promise<string> 
   return await link(objects, join(folder, "build", mode, basename(source, ".cu")), []);
 }
 
+/** Builds a library of one C++ file that has nothing to do with kernels, and returns its path. */
+export async function buildHostLibrary(source: string): Promise<string> {
+  const [object] = await compileAll([source], "emulated", OPTIONS.emulated);
+  return await link([object!], join(folder, "build/emulated", `lib${basename(source, ".cpp")}.so`), ["-shared"]);
+}
+
 function compileKernels(sources: readonly string[], mode: Mode): Promise<string[]> {
   const args = [...OPTIONS[mode], ...INSTRUMENTED[mode], `-I${join(folder, "include")}`, "-x", "c++"];
   return compileAll(sources, mode, args);

@@ -2,7 +2,7 @@
 #include <algorithm>
 #include <new>
 
-#include "include/call.cuh"
+#include "include/cublas.cuh"
 
 // Blocks of one multiprocessor that a grid asks for.
 static constexpr int64_t BLOCKS_PER_PROCESSOR = 8;
@@ -51,8 +51,9 @@ extern "C" int bowline_set_precision(bowline_device* device, int precision) {
 }
 
 extern "C" int bowline_close(bowline_device* device) {
-  Call call(device, "free working memory");
+  Call call(device, "close");
   call.check(cudaFree(device->scratch));
+  close_cublas(call);
   const int status = call.end();
   delete device;
   return status;

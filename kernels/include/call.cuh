@@ -8,6 +8,8 @@
 #include "gpu.h"
 #include "kernels.h"
 
+struct Cublas;
+
 struct bowline_device {
   int ordinal;
   // Blocks of the largest grid: enough to fill the device; kernels stride over the rest.
@@ -19,6 +21,8 @@ struct bowline_device {
   int precision;
   // Reason of the last failure.
   std::string error;
+  // Null until the first product that asks for it.
+  Cublas* cublas = nullptr;
 };
 
 // Threads of a block, unless a kernel says otherwise: 8 warps.
@@ -62,6 +66,8 @@ class Call {
   // Blocks of a launch whose work is known on the device only.
   unsigned full_grid() const { return static_cast<unsigned>(device_->max_blocks); }
 
+  bool is_ok() const { return status_ == BOWLINE_OK; }
+  bowline_device& device() { return *device_; }
   bool is_bf16() const { return device_->precision == BOWLINE_BF16; }
 
   // Working memory of `bytes` bytes of unspecified content until the next call, or null after an error.
