@@ -60,7 +60,9 @@ export async function buildHostLibrary(source: string): Promise<string> {
 }
 
 function compileKernels(sources: readonly string[], mode: Mode): Promise<string[]> {
-  const args = [...OPTIONS[mode], ...INSTRUMENTED[mode], `-I${join(folder, "include")}`, "-x", "c++"];
+  // the folder itself is for sources that stand elsewhere, in the place of others
+  const includes = [`-I${join(folder, "include")}`, `-I${folder}`];
+  const args = [...OPTIONS[mode], ...INSTRUMENTED[mode], ...includes, "-x", "c++"];
   return compileAll(sources, mode, args);
 }
 
