@@ -88,6 +88,7 @@ __global__ void __launch_bounds__(THREADS, 1)
       // none of the rows are in `out`: the stages are only released
       for (int k = 0; k < tile.terms; k += DEPTH, ring.advance()) {
         gpu_mbar_wait(full + ring.stage, ring.round & 1);
+        __syncwarp();  // all lanes saw it full: one that lags could miss the next round, too, and wait for ever
         if (lane == 0) gpu_mbar_arrive(empty + ring.stage);
       }
       continue;

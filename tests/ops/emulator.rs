@@ -7,11 +7,17 @@ use bowline::cuda::{Cuda, Kind, Precision};
 use libloading::Library;
 
 /// Orders of execution that every case runs in; 0 is the natural one.
-pub const SEEDS: usize = 3;
+const SEEDS: usize = 5;
 
 pub struct Emulator {
-    cuda: Cuda,
+    f32: Cuda,
+    /// Of compute capability 8.0: products by mma.sync.
+    bf16: Cuda,
+    /// Of compute capability 9.0: products by wgmma.
+    wgmma: Cuda,
     library: Library,
+    /// Whether the checker is built in, which takes up to a hundred times as long.
+    pub is_checked: bool,
 }
 
 impl Emulator {
@@ -23,16 +29,47 @@ impl Emulator {
             eprintln!("skip the emulated GPU: {} is not built; run \"deno task build:emulated\"", path.display());
             return None;
         }
-        let cuda = Cuda::open(Kind::Emulated, Precision::F32, &[folder]).unwrap();
-        // SAFETY: the library was loaded a line above.
-        Some(Emulator { cuda, library: unsafe { Library::new(path) }.unwrap() })
+        // SAFETY: it is opened again below, as the kernel library.
+        let library = unsafe { Library::new(&path) }.unwrap();
+        // SAFETY: the function has this type in kernels/emulator/runtime.h.
+        let set_capability = unsafe { library.get::<unsafe extern "C" fn(u32)>("emulator_set_capability") }.unwrap();
+        let [f32, bf16, wgmma] = [(Precision::F32, 80), (Precision::Bf16, 80), (Precision::Bf16, 90)].map(|(precision, capability)| {
+            // SAFETY: as above.
+            unsafe { set_capability(capability) };
+            Cuda::open(Kind::Emulated, precision, &[folder.clone()]).unwrap()
+        });
+        let is_checked = path.file_name().is_some_and(|name| name == "libbowline_cuda_checked.so");
+        Some(Emulator { f32, bf16, wgmma, library, is_checked })
     }
 
-    /// The device, on which blocks, warps and lanes run in the order of `seed` from now on.
-    pub fn with_seed(&self, seed: usize) -> &Cuda {
+    /// A device on which blocks, warps and lanes run in the order of `seed` from now on.
+    pub fn with(&self, seed: usize, precision: Precision) -> &Cuda {
+        self.set_seed(seed);
+        match precision {
+            Precision::F32 => &self.f32,
+            Precision::Bf16 => &self.bf16,
+        }
+    }
+
+    /// The same in bf16, with products by wgmma.
+    pub fn with_wgmma(&self, seed: usize) -> &Cuda {
+        self.set_seed(seed);
+        &self.wgmma
+    }
+
+    fn set_seed(&self, seed: usize) {
         // SAFETY: the function has this type in kernels/emulator/launch.h.
         unsafe { self.library.get::<unsafe extern "C" fn(u32)>("emulator_set_seed").unwrap()(seed as u32) };
-        &self.cuda
+    }
+
+    /// How many seeds a case runs under. The checker finds a race in any order; only asynchronous copies, of which there are none in
+    /// f32, are done early or late.
+    pub fn seeds(&self, precision: Precision) -> usize {
+        match (self.is_checked, precision) {
+            (false, _) => SEEDS,
+            (true, Precision::F32) => 1,
+            (true, Precision::Bf16) => 2,
+        }
     }
 
     /// What the checker has found so far: accesses out of bounds, races, reads of what nobody wrote. 0 where it is not built in.
