@@ -42,11 +42,16 @@ pub fn f64s(x: &[f32]) -> Vec<f64> {
     x.iter().map(|&v| v as f64).collect()
 }
 
-/// The factors of a product as the precision has them. `half` rounds to nearest, ties to even.
+/// The nearest bf16, ties to even.
+pub fn bf16(x: f64) -> f64 {
+    half::bf16::from_f32(x as f32).to_f64()
+}
+
+/// The factors of a product as the precision has them.
 pub fn factors(x: &[f32], precision: Precision) -> Vec<f64> {
     match precision {
         Precision::F32 => f64s(x),
-        Precision::Bf16 => x.iter().map(|&v| half::bf16::from_f32(v).to_f64()).collect(),
+        Precision::Bf16 => x.iter().map(|&v| bf16(v as f64)).collect(),
     }
 }
 
