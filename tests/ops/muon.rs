@@ -42,7 +42,10 @@ fn cases(precision: Precision) -> Vec<Muon> {
         case(STEP, &[]),
         case(STEP, &[(0, 3, 4), (2, 1, 1)]),
         case(STEP, &[(3, 5, 9), (1, 64, 65), (2, 70, 33)]),
-        case(MuonStep { grad_scale: 0.1, weight_decay: 0.0, ..STEP }, &[(1, 130, 130), (1, 65, 200), (1, 200, 129)]),
+        case(
+            MuonStep { grad_scale: 0.1, weight_decay: 0.0, newton_schulz_steps: 2, ..STEP },
+            &[(1, 130, 130), (1, 65, 200), (1, 200, 129)],
+        ),
         case(MuonStep { newton_schulz_steps: 2, ..STEP }, &[(16, 24, 16), (16, 16, 12)]),
     ];
     // an expert without tokens: a gradient of zero still moves by its momentum; without momentum only decay is left
@@ -118,7 +121,7 @@ impl Case for Muon {
                 // five steps multiply a rounding of X by up to 3.4^5 = 470 where a singular value is small
                 Precision::F32 => 5e-5,
                 // a factor beside a tie may be rounded the other way: one of the polynomial, of up to 3.4, then differs by 2^-6, which
-                // changes a row of X by that times another, of elements up to 0.35, and the next step multiplies by up to 3.4
+                // changes a row of X by that times another, of elements up to 0.35, and a later step multiplies by up to 3.4
                 Precision::Bf16 => 2e-2,
             };
             // times lr
