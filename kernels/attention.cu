@@ -1,7 +1,9 @@
 // Causal attention: the C interface. In bf16 the factors are rounded to working memory first; heads that are too long
 // for the tensor cores' kernels go with rounded factors through those of f32. Attention over a cache is in f32 always.
+#include <type_traits>
+
 #include "include/attention.cuh"
-#include "include/round.cuh"
+#include "include/cast.cuh"
 
 namespace {
 
@@ -9,23 +11,16 @@ __global__ void round_kernel(float* out, const float* x, int64_t n) {
   for (int64_t i = first_element(); i < n; i += element_stride()) out[i] = __bfloat162float(__float2bfloat16_rn(x[i]));
 }
 
-// Elements of a row of a rounded copy.
-int64_t width_of(const Bf16*, int64_t p) { return rounded_width(p); }
-int64_t width_of(const float*, int64_t p) { return p; }
-
-// Writes a rounded copy of `x` (rows, p) to `next`, which goes on to its end.
-const Bf16* take_copy(Call& call, Bf16*& next, const float* x, int64_t rows, int64_t p) {
-  Bf16* copy = next;
-  next += rows * rounded_width(p);
-  round_rows(call, copy, x, rows, p);
-  return copy;
-}
-
-const float* take_copy(Call& call, float*& next, const float* x, int64_t rows, int64_t p) {
-  float* copy = next;
-  next += rows * p;
-  GPU_LAUNCH(round_kernel, call.grid(rows * p, BLOCK), BLOCK, 0, 0, copy, x, rows * p);
-  return copy;
+// A rounded copy of `x` (rows, p).
+template <class T>
+const T* rounded(Call& call, const float* x, int64_t rows, int64_t p) {
+  if constexpr (std::is_same_v<T, Bf16>) {
+    return round_rows(call, x, rows, p).data;
+  } else {
+    float* copy = call.scratch_of<float>(rows * p);
+    if (copy) GPU_LAUNCH(round_kernel, call.grid(rows * p, BLOCK), BLOCK, 0, 0, copy, x, rows * p);
+    return copy;
+  }
 }
 
 // With factors rounded to bf16, and copies of them of type `T`.
@@ -33,28 +28,24 @@ template <class T>
 void attend_rounded(Call& call, float* out, float* lse, const float* q, const float* k, const float* v,
                     const AttentionShape& shape) {
   const int64_t rows = shape.query_rows(), kv_rows = shape.key_rows(), p = shape.p;
-  T* next = call.scratch_of<T>((rows + 2 * kv_rows) * width_of(static_cast<T*>(nullptr), p));
-  if (!next) return;
-  const T* q_copy = take_copy(call, next, q, rows, p);
-  const T* k_copy = take_copy(call, next, k, kv_rows, p);
-  const T* v_copy = take_copy(call, next, v, kv_rows, p);
-  attend(call, out, lse, q_copy, k_copy, v_copy, shape);
+  const T* q_copy = rounded<T>(call, q, rows, p);
+  const T* k_copy = rounded<T>(call, k, kv_rows, p);
+  const T* v_copy = rounded<T>(call, v, kv_rows, p);
+  if (call.is_ok()) attend(call, out, lse, q_copy, k_copy, v_copy, shape);
 }
 
 template <class T>
 void attend_backward_rounded(Call& call, float* d_q, float* d_k, float* d_v, const AttentionSaved<float>& saved,
                              const AttentionShape& shape) {
   const int64_t rows = shape.query_rows(), kv_rows = shape.key_rows(), p = shape.p;
-  const size_t copied = 2 * (rows + kv_rows) * width_of(static_cast<T*>(nullptr), p);
-  T* next = reinterpret_cast<T*>(call.scratch(copied * sizeof(T) + rows * sizeof(float)));
-  if (!next) return;
-  float* delta = reinterpret_cast<float*>(next + copied);
-  AttentionSaved<T> copies = {saved.out, saved.lse, nullptr, nullptr, nullptr, nullptr};
-  copies.q = take_copy(call, next, saved.q, rows, p);
-  copies.k = take_copy(call, next, saved.k, kv_rows, p);
-  copies.v = take_copy(call, next, saved.v, kv_rows, p);
-  copies.d_out = take_copy(call, next, saved.d_out, rows, p);
-  attend_backward(call, d_q, d_k, d_v, delta, copies, shape);
+  const AttentionSaved<T> copies = {saved.out,
+                                    saved.lse,
+                                    rounded<T>(call, saved.q, rows, p),
+                                    rounded<T>(call, saved.k, kv_rows, p),
+                                    rounded<T>(call, saved.v, kv_rows, p),
+                                    rounded<T>(call, saved.d_out, rows, p)};
+  float* delta = call.scratch_of<float>(rows);
+  if (call.is_ok()) attend_backward(call, d_q, d_k, d_v, delta, copies, shape);
 }
 
 AttentionShape shape_of(size_t batch, size_t seq, size_t heads, size_t kv_heads, size_t p, size_t start) {

@@ -9,7 +9,7 @@
 #include <cstdlib>
 #include <new>
 
-#include "include/round.cuh"
+#include "include/cast.cuh"
 
 #if defined(__CUDACC__) && __has_include(<cublas_v2.h>)
 #include <cublas_v2.h>
@@ -128,10 +128,10 @@ const Cublas* cublas_of(Call& call) {
 }
 
 // A copy of a stored factor in bf16, whose columns are padded.
-const Bf16* round_factor(Call& call, Bf16* out, const float* x, Stored& stored) {
-  round_rows(call, out, x, stored.columns, stored.rows);
-  stored.ld = rounded_width(stored.rows);
-  return out;
+const Bf16* rounded(Call& call, const float* x, Stored& stored) {
+  const Factor copy = round_rows(call, x, stored.columns, stored.rows);
+  stored.ld = copy.columns;
+  return copy.data;
 }
 
 }  // namespace
@@ -146,12 +146,10 @@ bool multiply_by_cublas(Call& call, const Products& p) {
   Stored left = transpose_of(p.b, p.k, p.n), right = transpose_of(p.a, p.m, p.k);
   const void *left_data = p.b.data, *right_data = p.a.data;
   int type = R_32F;
-  if (call.is_bf16()) {
-    const size_t left_size = left.columns * rounded_width(left.rows);
-    Bf16* copies = call.scratch_of<Bf16>(left_size + right.columns * rounded_width(right.rows));
-    if (!copies) return true;
-    left_data = round_factor(call, copies, p.b.data, left);
-    right_data = round_factor(call, copies + left_size, p.a.data, right);
+  if (call.is_bf16() && !p.is_f32) {
+    left_data = rounded(call, p.b.data, left);
+    right_data = rounded(call, p.a.data, right);
+    if (!call.is_ok()) return true;
     type = R_16BF;
   }
   const float beta = p.is_added ? 1.0f : 0.0f;

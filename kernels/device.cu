@@ -3,6 +3,7 @@
 #include <new>
 
 #include "include/cublas.cuh"
+#include "include/tensor.cuh"
 
 // Blocks of one multiprocessor that a grid asks for.
 static constexpr int64_t BLOCKS_PER_PROCESSOR = 8;
@@ -19,8 +20,10 @@ static int copy_text(char* out, size_t size, const char* text) {
 extern "C" uint32_t bowline_kernels_abi(void) { return BOWLINE_KERNELS_ABI; }
 
 extern "C" int bowline_open(bowline_device** device, uint32_t ordinal) {
-  *device = new (std::nothrow) bowline_device{static_cast<int>(ordinal), 0, nullptr, 0, BOWLINE_F32, ""};
+  *device = new (std::nothrow) bowline_device{};
   if (!*device) return BOWLINE_OUT_OF_MEMORY;
+  (*device)->ordinal = static_cast<int>(ordinal);
+  (*device)->precision = BOWLINE_F32;
   int count = 0;
   const cudaError_t found = cudaGetDeviceCount(&count);
   if (found != cudaSuccess && found != cudaErrorNoDevice) {
@@ -35,7 +38,9 @@ extern "C" int bowline_open(bowline_device** device, uint32_t ordinal) {
   Call call(*device, "start");
   int processors = 0;
   if (call.check(cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, (*device)->ordinal))) {
+    (*device)->processors = processors;
     (*device)->max_blocks = BLOCKS_PER_PROCESSOR * processors;
+    (*device)->has_wgmma = finds_wgmma(call, (*device)->ordinal);
   }
   return call.end();
 }
@@ -52,7 +57,7 @@ extern "C" int bowline_set_precision(bowline_device* device, int precision) {
 
 extern "C" int bowline_close(bowline_device* device) {
   Call call(device, "close");
-  call.check(cudaFree(device->scratch));
+  call.free_scratch();
   close_cublas(call);
   const int status = call.end();
   delete device;

@@ -240,6 +240,27 @@ pub trait Backend: Send + Sync + Sized + 'static {
     /// Adds `d_out^T x` into `d_w` (O, I).
     fn linear_backward_weight(&self, d_w: &mut Self::F, d_out: &Self::F, x: &Self::F, rows: usize, o: usize, i: usize) -> Result<()>;
 
+    /// `linear_forward` of a router, whose choices tell the smallest differences apart: in f32 also where other products are in bf16.
+    fn router_linear_forward(&self, out: &mut Self::F, x: &Self::F, w: &Self::F, rows: usize, o: usize, i: usize) -> Result<()> {
+        self.linear_forward(out, x, w, rows, o, i)
+    }
+    /// `linear_backward_input` of a router, in f32.
+    fn router_linear_backward_input(&self, d_x: &mut Self::F, d_out: &Self::F, w: &Self::F, rows: usize, o: usize, i: usize) -> Result<()> {
+        self.linear_backward_input(d_x, d_out, w, rows, o, i)
+    }
+    /// `linear_backward_weight` of a router, in f32.
+    fn router_linear_backward_weight(
+        &self,
+        d_w: &mut Self::F,
+        d_out: &Self::F,
+        x: &Self::F,
+        rows: usize,
+        o: usize,
+        i: usize,
+    ) -> Result<()> {
+        self.linear_backward_weight(d_w, d_out, x, rows, o, i)
+    }
+
     // --- clamp ---
 
     /// Clamps `x[..n]` to `[-limit, limit]` in place.

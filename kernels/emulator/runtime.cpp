@@ -1,6 +1,7 @@
 // The CUDA runtime's errors, devices, streams and events, as far as one device that never runs behind has them.
 #include "runtime.h"
 
+#include <cstdlib>
 #include <map>
 #include <mutex>
 
@@ -14,6 +15,13 @@ thread_local cudaError_t last_error = cudaSuccess;
 constexpr size_t default_dynamic_shared = 48 << 10;
 constexpr int most_shared = 227 << 10;
 constexpr int multiprocessors = 3;  // few, so that persistent kernels go round
+
+int first_capability() {
+  const char* text = getenv("BOWLINE_EMULATOR_CC");
+  return text ? int(strtol(text, nullptr, 10)) : 90;
+}
+
+int capability = first_capability();
 
 std::mutex mutex;
 std::map<const void*, int> dynamic_shared_limits;
@@ -98,8 +106,8 @@ cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int dev
   if (device != 0) return remember(cudaErrorInvalidDevice);
   switch (attribute) {
     case cudaDevAttrMultiProcessorCount: *value = multiprocessors; break;
-    case cudaDevAttrComputeCapabilityMajor: *value = 9; break;
-    case cudaDevAttrComputeCapabilityMinor: *value = 0; break;
+    case cudaDevAttrComputeCapabilityMajor: *value = capability / 10; break;
+    case cudaDevAttrComputeCapabilityMinor: *value = capability % 10; break;
     case cudaDevAttrMaxSharedMemoryPerBlockOptin: *value = most_shared; break;
   }
   return cudaSuccess;
@@ -129,3 +137,5 @@ const char* cudaGetErrorName(cudaError_t error) {
 }
 
 const char* cudaGetErrorString(cudaError_t error) { return cudaGetErrorName(error); }
+
+void emulator_set_capability(unsigned value) { capability = int(value); }

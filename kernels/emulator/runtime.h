@@ -89,6 +89,10 @@ size_t most_dynamic_shared(const void* kernel);
 
 }  // namespace emulator
 
+// The compute capability that the device says it has, 80 or 90; BOWLINE_EMULATOR_CC is the first value, else 90. What
+// instructions there are does not depend on it.
+extern "C" __attribute__((visibility("default"))) void emulator_set_capability(unsigned capability);
+
 template <class Kernel>
 cudaError_t cudaFuncSetAttribute(Kernel* kernel, cudaFuncAttribute attribute, int value) {
   return emulator::set_kernel_attribute(reinterpret_cast<const void*>(kernel), attribute, value);

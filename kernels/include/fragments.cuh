@@ -3,7 +3,7 @@
 // other half, lane / 4 + 8.
 #pragma once
 
-#include "round.cuh"
+#include "cast.cuh"
 #include "threads.cuh"
 
 // Elements from a row of a tile of `COLUMNS` to the next: 16 bytes more than the row has, so that the eight rows that

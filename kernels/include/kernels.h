@@ -17,7 +17,7 @@ extern "C" {
 #endif
 
 /* Version of these functions; ffi/src/cuda/library.rs wants the same. */
-#define BOWLINE_KERNELS_ABI 2
+#define BOWLINE_KERNELS_ABI 3
 
 #define BOWLINE_API __attribute__((visibility("default")))
 
@@ -100,17 +100,17 @@ BOWLINE_API int bowline_rmsnorm_forward(bowline_device* device, float* out, cons
 BOWLINE_API int bowline_rmsnorm_backward(bowline_device* device, float* d_x, float* d_w, const float* x, const float* w,
                                          const float* d_out, size_t rows, size_t d, float eps);
 
-/* --- linear --- */
+/* --- linear: in f32 when `is_f32`, whatever the precision --- */
 
 /* Overwrites `out` (R, O) with `x w^T`. `x` (R, I), `w` (O, I). */
 BOWLINE_API int bowline_linear_forward(bowline_device* device, float* out, const float* x, const float* w, size_t rows,
-                                       size_t o, size_t i);
+                                       size_t o, size_t i, int is_f32);
 /* Adds `d_out w` into `d_x` (R, I). `d_out` (R, O), `w` (O, I). */
 BOWLINE_API int bowline_linear_backward_input(bowline_device* device, float* d_x, const float* d_out, const float* w,
-                                              size_t rows, size_t o, size_t i);
+                                              size_t rows, size_t o, size_t i, int is_f32);
 /* Adds `d_out^T x` into `d_w` (O, I). `d_out` (R, O), `x` (R, I). */
 BOWLINE_API int bowline_linear_backward_weight(bowline_device* device, float* d_w, const float* d_out, const float* x,
-                                               size_t rows, size_t o, size_t i);
+                                               size_t rows, size_t o, size_t i, int is_f32);
 
 /* --- clamp --- */
 
@@ -173,18 +173,18 @@ BOWLINE_API int bowline_permute(bowline_device* device, float* rows, const float
 BOWLINE_API int bowline_combine(bowline_device* device, float* out, const float* rows, const int32_t* row_of_slot,
                                 size_t t, size_t k, size_t d);
 
-/* --- grouped_linear: `offsets` (E+1) is read on the device --- */
+/* --- grouped_linear: `offsets` (E+1) is read on the device; N is `most_rows` at most --- */
 
 /* Overwrites `out` (N, O): row r of expert e is `w[e] x[r]`. `x` (N, I), `w` (E, O, I). */
 BOWLINE_API int bowline_grouped_linear_forward(bowline_device* device, float* out, const float* x, const float* w,
-                                               const int32_t* offsets, size_t e, size_t o, size_t i);
+                                               const int32_t* offsets, size_t most_rows, size_t e, size_t o, size_t i);
 /* Overwrites `d_x` (N, I) with `d_out[r] w[e]`. `d_out` (N, O), `w` (E, O, I). */
 BOWLINE_API int bowline_grouped_linear_backward_input(bowline_device* device, float* d_x, const float* d_out,
-                                                      const float* w, const int32_t* offsets, size_t e, size_t o,
+                                                      const float* w, const int32_t* offsets, size_t most_rows, size_t e, size_t o,
                                                       size_t i);
 /* Adds `d_out[rows of e]^T x[rows of e]` into `d_w[e]` (E, O, I). `d_out` (N, O), `x` (N, I). */
 BOWLINE_API int bowline_grouped_linear_backward_weight(bowline_device* device, float* d_w, const float* d_out,
-                                                       const float* x, const int32_t* offsets, size_t e, size_t o,
+                                                       const float* x, const int32_t* offsets, size_t most_rows, size_t e, size_t o,
                                                        size_t i);
 
 /* --- swiglu --- */

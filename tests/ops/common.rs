@@ -42,6 +42,19 @@ pub fn f64s(x: &[f32]) -> Vec<f64> {
     x.iter().map(|&v| v as f64).collect()
 }
 
+/// The nearest bf16, ties to even.
+pub fn bf16(x: f64) -> f64 {
+    half::bf16::from_f32(x as f32).to_f64()
+}
+
+/// The factors of a product as the precision has them.
+pub fn factors(x: &[f32], precision: Precision) -> Vec<f64> {
+    match precision {
+        Precision::F32 => f64s(x),
+        Precision::Bf16 => x.iter().map(|&v| bf16(v as f64)).collect(),
+    }
+}
+
 /// Row-major (m, n) product `a b` with `a(i, l)` and `b(l, j)`.
 pub fn matmul(m: usize, n: usize, k: usize, a: impl Fn(usize, usize) -> f64, b: impl Fn(usize, usize) -> f64) -> Vec<f64> {
     let mut out = vec![0.0; m * n];
@@ -257,6 +270,14 @@ pub fn check<C: Case>(cases: Vec<C>) {
 pub fn check_emulated<C: Case>(precision: Precision, cases: Vec<C>) {
     on_emulator(|emulator| {
         check_on(emulator.seeds(precision), |seed| emulator.with(seed, precision), &cases, !emulator.is_checked);
+    });
+}
+
+/// Runs the cases in bf16, by either kind of products on tensor cores.
+pub fn check_products<C: Case>(cases: Vec<C>) {
+    check_emulated(Precision::Bf16, cases.clone());
+    on_emulator(|emulator| {
+        check_on(emulator.seeds(Precision::Bf16), |seed| emulator.with_wgmma(seed), &cases, !emulator.is_checked);
     });
 }
 

@@ -11,7 +11,10 @@ const SEEDS: usize = 5;
 
 pub struct Emulator {
     f32: Cuda,
+    /// Of compute capability 8.0: products by mma.sync.
     bf16: Cuda,
+    /// Of compute capability 9.0: products by wgmma.
+    wgmma: Cuda,
     library: Library,
     /// Whether the checker is built in, which takes up to a hundred times as long.
     pub is_checked: bool,
@@ -26,21 +29,37 @@ impl Emulator {
             eprintln!("skip the emulated GPU: {} is not built; run \"deno task build:emulated\"", path.display());
             return None;
         }
-        let [f32, bf16] =
-            [Precision::F32, Precision::Bf16].map(|precision| Cuda::open(Kind::Emulated, precision, &[folder.clone()]).unwrap());
+        // SAFETY: it is opened again below, as the kernel library.
+        let library = unsafe { Library::new(&path) }.unwrap();
+        // SAFETY: the function has this type in kernels/emulator/runtime.h.
+        let set_capability = unsafe { library.get::<unsafe extern "C" fn(u32)>("emulator_set_capability") }.unwrap();
+        let [f32, bf16, wgmma] = [(Precision::F32, 80), (Precision::Bf16, 80), (Precision::Bf16, 90)].map(|(precision, capability)| {
+            // SAFETY: as above.
+            unsafe { set_capability(capability) };
+            Cuda::open(Kind::Emulated, precision, &[folder.clone()]).unwrap()
+        });
         let is_checked = path.file_name().is_some_and(|name| name == "libbowline_cuda_checked.so");
-        // SAFETY: the library was loaded a line above.
-        Some(Emulator { f32, bf16, library: unsafe { Library::new(path) }.unwrap(), is_checked })
+        Some(Emulator { f32, bf16, wgmma, library, is_checked })
     }
 
     /// A device on which blocks, warps and lanes run in the order of `seed` from now on.
     pub fn with(&self, seed: usize, precision: Precision) -> &Cuda {
-        // SAFETY: the function has this type in kernels/emulator/launch.h.
-        unsafe { self.library.get::<unsafe extern "C" fn(u32)>("emulator_set_seed").unwrap()(seed as u32) };
+        self.set_seed(seed);
         match precision {
             Precision::F32 => &self.f32,
             Precision::Bf16 => &self.bf16,
         }
+    }
+
+    /// The same in bf16, with products by wgmma.
+    pub fn with_wgmma(&self, seed: usize) -> &Cuda {
+        self.set_seed(seed);
+        &self.wgmma
+    }
+
+    fn set_seed(&self, seed: usize) {
+        // SAFETY: the function has this type in kernels/emulator/launch.h.
+        unsafe { self.library.get::<unsafe extern "C" fn(u32)>("emulator_set_seed").unwrap()(seed as u32) };
     }
 
     /// How many seeds a case runs under. The checker finds a race in any order; only asynchronous copies, of which there are none in

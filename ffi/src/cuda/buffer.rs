@@ -21,6 +21,11 @@ impl<T: Pod> Buffer<T> {
         Ok(Buffer { memory: device.memory(len)?, device: device.clone(), len })
     }
 
+    /// How many elements there are.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
     /// The first `n` elements, to read.
     pub fn input(&self, n: usize) -> In<'_, T> {
         assert!(n <= self.len, "a kernel reads {n} elements of a buffer of {}", self.len);

@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard};
 use crate::error::{Error, Result};
 
 /// `BOWLINE_KERNELS_ABI` of the header that the table was written for.
-const ABI: u32 = 2;
+const ABI: u32 = 3;
 /// Statuses that the user can do something about.
 const SETUP: [i32; 3] = [1 /* BOWLINE_NO_DRIVER */, 2 /* BOWLINE_NO_DEVICE */, 4 /* BOWLINE_UNSUPPORTED */];
 const TEXT_BYTES: usize = 512;
@@ -121,9 +121,9 @@ functions! {
     rmsnorm_forward(out: Out<f32>, x: In<f32>, w: In<f32>, rows: usize, d: usize, eps: f32);
     rmsnorm_backward(d_x: Out<f32>, d_w: Out<f32>, x: In<f32>, w: In<f32>, d_out: In<f32>, rows: usize, d: usize, eps: f32);
 
-    linear_forward(out: Out<f32>, x: In<f32>, w: In<f32>, rows: usize, o: usize, i: usize);
-    linear_backward_input(d_x: Out<f32>, d_out: In<f32>, w: In<f32>, rows: usize, o: usize, i: usize);
-    linear_backward_weight(d_w: Out<f32>, d_out: In<f32>, x: In<f32>, rows: usize, o: usize, i: usize);
+    linear_forward(out: Out<f32>, x: In<f32>, w: In<f32>, rows: usize, o: usize, i: usize, is_f32: i32);
+    linear_backward_input(d_x: Out<f32>, d_out: In<f32>, w: In<f32>, rows: usize, o: usize, i: usize, is_f32: i32);
+    linear_backward_weight(d_w: Out<f32>, d_out: In<f32>, x: In<f32>, rows: usize, o: usize, i: usize, is_f32: i32);
 
     clamp_forward(x: Out<f32>, limit: f32, n: usize);
     clamp_backward(d_x: Out<f32>, x: In<f32>, limit: f32, n: usize);
@@ -158,9 +158,9 @@ functions! {
     permute(rows: Out<f32>, x: In<f32>, slot_of_row: In<i32>, n: usize, k: usize, d: usize);
     combine(out: Out<f32>, rows: In<f32>, row_of_slot: In<i32>, t: usize, k: usize, d: usize);
 
-    grouped_linear_forward(out: Out<f32>, x: In<f32>, w: In<f32>, offsets: In<i32>, e: usize, o: usize, i: usize);
-    grouped_linear_backward_input(d_x: Out<f32>, d_out: In<f32>, w: In<f32>, offsets: In<i32>, e: usize, o: usize, i: usize);
-    grouped_linear_backward_weight(d_w: Out<f32>, d_out: In<f32>, x: In<f32>, offsets: In<i32>, e: usize, o: usize, i: usize);
+    grouped_linear_forward(out: Out<f32>, x: In<f32>, w: In<f32>, offsets: In<i32>, most_rows: usize, e: usize, o: usize, i: usize);
+    grouped_linear_backward_input(d_x: Out<f32>, d_out: In<f32>, w: In<f32>, offsets: In<i32>, most_rows: usize, e: usize, o: usize, i: usize);
+    grouped_linear_backward_weight(d_w: Out<f32>, d_out: In<f32>, x: In<f32>, offsets: In<i32>, most_rows: usize, e: usize, o: usize, i: usize);
 
     swiglu_forward(act: Out<f32>, gate_up: In<f32>, combine_weights: In<f32>, slot_of_row: In<i32>, n: usize, f: usize);
     swiglu_backward(

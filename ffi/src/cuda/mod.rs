@@ -170,13 +170,22 @@ impl Backend for Cuda {
     // --- linear ---
 
     fn linear_forward(&self, out: &mut F, x: &F, w: &F, rows: usize, o: usize, i: usize) -> Result<()> {
-        linear::forward(self, out, x, w, rows, o, i)
+        linear::forward(self, out, x, w, rows, o, i, false)
     }
     fn linear_backward_input(&self, d_x: &mut F, d_out: &F, w: &F, rows: usize, o: usize, i: usize) -> Result<()> {
-        linear::backward_input(self, d_x, d_out, w, rows, o, i)
+        linear::backward_input(self, d_x, d_out, w, rows, o, i, false)
     }
     fn linear_backward_weight(&self, d_w: &mut F, d_out: &F, x: &F, rows: usize, o: usize, i: usize) -> Result<()> {
-        linear::backward_weight(self, d_w, d_out, x, rows, o, i)
+        linear::backward_weight(self, d_w, d_out, x, rows, o, i, false)
+    }
+    fn router_linear_forward(&self, out: &mut F, x: &F, w: &F, rows: usize, o: usize, i: usize) -> Result<()> {
+        linear::forward(self, out, x, w, rows, o, i, true)
+    }
+    fn router_linear_backward_input(&self, d_x: &mut F, d_out: &F, w: &F, rows: usize, o: usize, i: usize) -> Result<()> {
+        linear::backward_input(self, d_x, d_out, w, rows, o, i, true)
+    }
+    fn router_linear_backward_weight(&self, d_w: &mut F, d_out: &F, x: &F, rows: usize, o: usize, i: usize) -> Result<()> {
+        linear::backward_weight(self, d_w, d_out, x, rows, o, i, true)
     }
 
     // --- clamp ---

@@ -88,7 +88,7 @@ pub fn forward<B: Backend>(
     // 1. Route.
     b.copy(&mut saved.h_in, h, t * d)?;
     b.rmsnorm_forward(&mut scratch.x, h, &weights[site.norm.w], t, d, site.norm.eps)?;
-    b.linear_forward(&mut scratch.logits, &scratch.x, &weights[site.w_router], t, e, d)?;
+    b.router_linear_forward(&mut scratch.logits, &scratch.x, &weights[site.w_router], t, e, d)?;
     saved.stats = b.router_forward(&mut saved.routing, &scratch.logits, t, site.rule)?;
     // 2. Permute token rows into expert order.
     b.dispatch_plan(&mut saved.plan, &saved.routing.expert_ids, t, k, e)?;
@@ -141,8 +141,8 @@ pub fn backward<B: Backend>(
     b.combine(&mut s.d_x, &s.d_rows, plan, t, k, d)?;
     // 4. Through the router.
     b.router_backward(&mut s.logits, &saved.routing, &saved.stats, &s.d_combine_weights, t, site.rule, loss)?;
-    b.linear_backward_input(&mut s.d_x, &s.logits, &weights[site.w_router], t, e, d)?;
-    b.linear_backward_weight(&mut grads[site.w_router], &s.logits, &s.x, t, e, d)?;
+    b.router_linear_backward_input(&mut s.d_x, &s.logits, &weights[site.w_router], t, e, d)?;
+    b.router_linear_backward_weight(&mut grads[site.w_router], &s.logits, &s.x, t, e, d)?;
     // 5. Through the norm, onto the residual stream.
     b.rmsnorm_backward(d_h, &mut grads[site.norm.w], &saved.h_in, &weights[site.norm.w], &s.d_x, t, d, site.norm.eps)
 }
