@@ -1,6 +1,8 @@
 // Products of whole matrices: in f32 a block to a tile, in bf16 copies of the factors and tensor cores.
 #include "include/gemm.cuh"
 
+#include <algorithm>
+
 #include "include/tensor.cuh"
 
 namespace {
@@ -55,9 +57,16 @@ void multiply(Call& call, const Products& products) {
   GPU_LAUNCH(products_kernel, call.grid(tiles, 1), BLOCK, 0, 0, p);
 }
 
-void multiply(Call& call, TensorProducts products) {
-  if (!products.a.data || !products.b.data) return;  // no memory was left for them, which the call tells
-  call.has_wgmma() ? multiply_by_wgmma(call, products) : multiply_by_mma(call, products);
+void multiply(Call& call, const TensorProducts& products) {
+  const TensorProducts& p = products;
+  if (!p.a.data || !p.b.data) return;  // no memory was left for them, which the call tells
+  const int64_t down = p.split == Split::ROWS ? p.a.rows / TENSOR_TILE + p.groups : p.groups * (p.m / TENSOR_TILE + 1);
+  const int64_t largest = std::max({p.a.rows, p.b.rows, p.a.columns, down * (p.n / TENSOR_TILE + 1)});
+  if (largest > INT32_MAX / 2) {
+    call.fail(BOWLINE_UNSUPPORTED, "a matrix in bf16 has too many rows, columns or tiles: " + std::to_string(largest));
+    return;
+  }
+  call.has_wgmma() ? multiply_by_wgmma(call, p) : multiply_by_mma(call, p);
 }
 
 Factor round_factor(Call& call, Matrix<const float> x, int64_t count, int64_t rows, int64_t k) {

@@ -1,6 +1,7 @@
 /*
  * The kernel library as plain C: what the core calls, built for a GPU or for the emulator. Shapes and letters are those
- * of ffi/src/backend.rs, whose ops these are, in f32.
+ * of ffi/src/backend.rs, whose ops these are. All that they read and write is f32; `bowline_set_precision` says how they
+ * multiply matrices.
  *
  * Pointers to f32 and i32 are device memory, row-major; a pointer called `host_...` is host memory. Order of arguments:
  * outputs, saved, inputs, dims. Calls on one device are made one at a time and run in their order; only copies to the

@@ -28,7 +28,7 @@ struct TensorProducts {
 };
 
 // Launches them.
-void multiply(Call& call, TensorProducts products);
+void multiply(Call& call, const TensorProducts& products);
 
 // The two ways, and whether the second is there.
 void multiply_by_mma(Call& call, const TensorProducts& products);

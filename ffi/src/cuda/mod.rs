@@ -1,4 +1,4 @@
-//! The CUDA backend: f32 on a GPU, or on the emulator of one, through the kernel library; one file per op, as in `cpu`. Here: the device
+//! The CUDA backend: a GPU, or the emulator of one, through the kernel library; one file per op, as in `cpu`. Here: the device
 //! and the one-line calls from the op list into the files.
 
 mod adamw;
