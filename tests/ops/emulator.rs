@@ -26,8 +26,8 @@ impl Emulator {
             eprintln!("skip the emulated GPU: {} is not built; run \"deno task build:emulated\"", path.display());
             return None;
         }
-        let [f32, bf16] =
-            [Precision::F32, Precision::Bf16].map(|precision| Cuda::open(Kind::Emulated, precision, &[folder.clone()]).unwrap());
+        let [f32, bf16] = [Precision::F32, Precision::Bf16]
+            .map(|precision| Cuda::open(Kind::Emulated, precision, std::slice::from_ref(&folder)).unwrap());
         let is_checked = path.file_name().is_some_and(|name| name == "libbowline_cuda_checked.so");
         // SAFETY: the library was loaded a line above.
         Some(Emulator { f32, bf16, library: unsafe { Library::new(path) }.unwrap(), is_checked })
