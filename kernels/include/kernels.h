@@ -129,7 +129,7 @@ BOWLINE_API int bowline_rope_forward(bowline_device* device, float* x, size_t st
 BOWLINE_API int bowline_rope_backward(bowline_device* device, float* d_x, size_t start, size_t batch, size_t seq,
                                       size_t heads, size_t p, float theta);
 
-/* --- attention: P is at most 256 --- */
+/* --- attention: P is at most 256; over a cache it is in f32 always --- */
 
 /* Overwrites `out` (B, S, H, P) and `lse` (B, H, S). `q` (B, S, H, P), `k`, `v` (B, S, Hkv, P). */
 BOWLINE_API int bowline_attention_forward(bowline_device* device, float* out, float* lse, const float* q,
