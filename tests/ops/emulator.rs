@@ -36,7 +36,7 @@ impl Emulator {
         let [f32, bf16, wgmma] = [(Precision::F32, 80), (Precision::Bf16, 80), (Precision::Bf16, 90)].map(|(precision, capability)| {
             // SAFETY: as above.
             unsafe { set_capability(capability) };
-            Cuda::open(Kind::Emulated, precision, &[folder.clone()]).unwrap()
+            Cuda::open(Kind::Emulated, precision, std::slice::from_ref(&folder)).unwrap()
         });
         let is_checked = path.file_name().is_some_and(|name| name == "libbowline_cuda_checked.so");
         Some(Emulator { f32, bf16, wgmma, library, is_checked })
