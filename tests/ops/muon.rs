@@ -68,7 +68,7 @@ fn orthogonalize(u: &[f64], rows: usize, cols: usize, steps: u32, precision: Pre
         let g = matmul(s, s, l, |i, k| x[i * l + k], |k, j| x[j * l + k]);
         let of_g = factor(&g);
         let g2 = matmul(s, s, s, |i, k| of_g[i * s + k], |k, j| of_g[k * s + j]);
-        let diagonal = |i: usize| if i % (s + 1) == 0 { 3.4445 } else { 0.0 };
+        let diagonal = |i: usize| if i.is_multiple_of(s + 1) { 3.4445 } else { 0.0 };
         let poly: Vec<f64> = g.iter().zip(&g2).enumerate().map(|(i, (g, g2))| diagonal(i) - 4.775 * g + 2.0315 * g2).collect();
         let poly = factor(&poly);
         x = matmul(s, l, s, |i, k| poly[i * s + k], |k, j| x[k * l + j]);
