@@ -8,7 +8,7 @@ import { testOps } from "./ops.ts";
 
 const source = new URL("cublas/stand_in.cpp", import.meta.url).pathname;
 const ignore = !await hasCompiler();
-const TESTS = ["linear::linear", "cublas::linear_in_bf16"];
+const TESTS = ["linear::linear", "linear::linear_in_bf16"];
 
 async function test(env: Record<string, string>): Promise<{ isSuccess: boolean; output: string }> {
   return await testOps(await buildLibrary("emulated"), TESTS, env);

@@ -10,7 +10,6 @@ mod attention;
 mod attention_bf16;
 mod clamp;
 mod cross_entropy;
-mod cublas;
 mod dispatch;
 mod elementwise;
 mod embedding;
