@@ -38,7 +38,7 @@ export function readLog(log: string): LogReport {
     }
     const registers = /Used (\d+) registers/.exec(line);
     if (registers !== null && !isFunction) uses.push({ kernel, target, registers: Number(registers[1]) });
-    const advisory = /C75(08|10|17)\b.*/.exec(line);
+    const advisory = /\(?C75(08|10|17)\b.*/.exec(line);
     if (advisory !== null) fault(advisory[0]);
   }
   return { uses, faults };
