@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { dirname, join } from "@std/path";
 import { list, LISTING } from "../../cli/carried.ts";
 import { corePath } from "../../ffi/ts/library.ts";
-import { words } from "./program.ts";
+import { micro, words } from "./program.ts";
 import { type Embedded, embeddedFiles } from "./executable.ts";
 
 const root = new URL("../../", import.meta.url).pathname;
@@ -39,7 +39,21 @@ async function layOut(files: Embedded, folder: string): Promise<void> {
      carryLibraries(() => unpack(CARRIED, cacheFolder()));
      await main(Deno.args);`,
   );
+  // packages, which lie in an executable as no runtime but its own finds them
   await Deno.symlink(join(root, "node_modules"), join(folder, "node_modules"));
+  await Deno.writeTextFile(join(folder, "config.json"), JSON.stringify({ imports: await imports() }));
+}
+
+/** The import map of the program, without links. */
+async function imports(): Promise<Record<string, string>> {
+  const read = async (path: string) => JSON.parse(await Deno.readTextFile(join(root, path, "deno.json")));
+  const program = await read(".");
+  const map = program.imports;
+  for (const link of program.links) {
+    const { name, imports } = await read(link);
+    Object.assign(map, imports, { [name]: `${link}/mod.ts` });
+  }
+  return map;
 }
 
 Deno.test("the executable carries program, packages and libraries, and works from an empty folder", {
@@ -66,11 +80,10 @@ Deno.test("the executable carries program, packages and libraries, and works fro
     });
     await layOut(files, inside);
     await Deno.mkdir(outside);
-    await Deno.writeTextFile(join(outside, "text.txt"), words(4000));
     const run = async (...args: string[]) => {
       const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
         args: ["run", "--quiet", "--no-check", "--no-lock", "--node-modules-dir=manual", "-A"].concat(
-          `--config=${join(inside, "deno.json")}`,
+          `--config=${join(inside, "config.json")}`,
           join(inside, "standalone.ts"),
           args,
         ),
@@ -86,10 +99,11 @@ Deno.test("the executable carries program, packages and libraries, and works fro
       assert.ok(core.includes(join(folder, "cache", "libraries")), core);
     });
     await t.step("train, resume, generate", async () => {
-      const small = ["model.width=32", "model.layers=3", "model.heads=2", "model.experts=4", "train.batch=2"]
-        .concat("train.seqLen=16", "data.tokenizer.vocab=300", "eval.batches=1").flatMap((set) => ["--set", set]);
-      await run("train", "nano", "--data", "text.txt", "--out", "run", "--steps", "2", ...small);
-      await run("train", "nano", "--data", "text.txt", "--out", "run", "--steps", "3", "--resume", ...small);
+      await Deno.writeTextFile(join(outside, "text.txt"), words(4000));
+      const manifest = { ...micro, data: { ...micro.data, files: [join(outside, "text.txt")] } };
+      await Deno.writeTextFile(join(outside, "micro.json"), JSON.stringify(manifest));
+      await run("train", "micro.json", "--out", "run", "--steps", "2");
+      await run("train", "micro.json", "--out", "run", "--steps", "3", "--resume");
       assert.match(await run("generate", "run", "--prompt", "ba", "--tokens", "4"), /^ba/);
     });
   } finally {
