@@ -33,6 +33,7 @@ export interface CudaBuild {
 export async function buildCuda(toolchain: Toolchain): Promise<CudaBuild> {
   const { objects, uses } = await compileCuda(toolchain, kernelSources());
   const output = join(folder, "build", "libbowline_cuda.so");
+  // nvcc looks for libraries in lib64, the wheels have lib
   const library = await link(toolchain.nvcc, objects, output, [...LINKED, `-L${join(toolchain.root, "lib")}`]);
   return { library, uses };
 }
@@ -95,7 +96,7 @@ if (import.meta.main) {
     }
     const most = uses.reduce((a, b) => (a.registers < b.registers ? b : a));
     console.log(
-      `${uses.length} kernels for ${TARGETS.map((target) => `sm_${target}`).join(", ")}, at most ${most.registers} ` +
+      `${uses.length / TARGETS.length} kernels for each of ${TARGETS.map((target) => `sm_${target}`).join(", ")}, at most ${most.registers} ` +
         `registers (${most.file} ${most.kernel}, ${most.target})`,
     );
     console.log(library);

@@ -60,8 +60,6 @@ async function install(): Promise<Toolchain> {
     await need(python, ["-m", "pip", "install", ...options, "-r", pins], "wanted the network, or CUDA_HOME");
     const { log } = await run(python, ["-c", "import sysconfig; print(sysconfig.get_path('platlib'))"]);
     const root = join(log.trim(), "nvidia", "cu13");
-    // nvcc.profile looks for libraries in lib64, the wheels have lib
-    if (!exists(join(root, "lib64"))) await Deno.symlink("lib", join(root, "lib64"));
     await Deno.writeTextFile(join(root, "toolchain.sha256"), pinned());
     if (exists(installed)) await Deno.remove(installed, { recursive: true });
     await Deno.rename(root, installed);
