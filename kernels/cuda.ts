@@ -96,7 +96,9 @@ if (import.meta.main) {
     }
     const most = uses.reduce((a, b) => (a.registers < b.registers ? b : a));
     console.log(
-      `${uses.length / TARGETS.length} kernels for each of ${TARGETS.map((target) => `sm_${target}`).join(", ")}, at most ${most.registers} ` +
+      `${uses.length / TARGETS.length} kernels for each of ${
+        TARGETS.map((target) => `sm_${target}`).join(", ")
+      }, at most ${most.registers} ` +
         `registers (${most.file} ${most.kernel}, ${most.target})`,
     );
     console.log(library);

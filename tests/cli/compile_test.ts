@@ -6,8 +6,9 @@ import assert from "node:assert/strict";
 import { dirname, join } from "@std/path";
 import { list, LISTING } from "../../cli/carried.ts";
 import { corePath } from "../../ffi/ts/library.ts";
-import { micro, words } from "./program.ts";
+import { plainImports } from "../imports.ts";
 import { type Embedded, embeddedFiles } from "./executable.ts";
+import { micro, words } from "./program.ts";
 
 const root = new URL("../../", import.meta.url).pathname;
 const RUNTIME = "/bin/true";
@@ -41,19 +42,7 @@ async function layOut(files: Embedded, folder: string): Promise<void> {
   );
   // packages, which lie in an executable as no runtime but its own finds them
   await Deno.symlink(join(root, "node_modules"), join(folder, "node_modules"));
-  await Deno.writeTextFile(join(folder, "config.json"), JSON.stringify({ imports: await imports() }));
-}
-
-/** The import map of the program, without links. */
-async function imports(): Promise<Record<string, string>> {
-  const read = async (path: string) => JSON.parse(await Deno.readTextFile(join(root, path, "deno.json")));
-  const program = await read(".");
-  const map = program.imports;
-  for (const link of program.links) {
-    const { name, imports } = await read(link);
-    Object.assign(map, imports, { [name]: `${link}/mod.ts` });
-  }
-  return map;
+  await Deno.writeTextFile(join(folder, "config.json"), JSON.stringify({ imports: await plainImports() }));
 }
 
 Deno.test("the executable carries program, packages and libraries, and works from an empty folder", {

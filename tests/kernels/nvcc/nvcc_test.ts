@@ -96,7 +96,9 @@ function isLoadable(library: string): boolean {
 Deno.test("a rule fails for a kernel without the instruction, and for a name that no kernel has", () => {
   const rule: Rule = { file: "x", kernel: /^copy$/, targets: ["80"], has: ["ld.global.nc.v4"] };
   assert.deepEqual(breaches(rule, "80", new Map([["copy", "ld.global.nc.v4.f32"]])), []);
-  assert.deepEqual(breaches(rule, "80", new Map([["copy", "ld.global.f32"]])), ["x for sm_80: copy has no ld.global.nc.v4"]);
+  assert.deepEqual(breaches(rule, "80", new Map([["copy", "ld.global.f32"]])), [
+    "x for sm_80: copy has no ld.global.nc.v4",
+  ]);
   assert.deepEqual(breaches(rule, "80", new Map([["copies", ""]])), ["x for sm_80: there is no kernel /^copy$/"]);
 });
 

@@ -34,7 +34,10 @@ Deno.test("CUDA_HOME is taken before the installed toolkit", () =>
 Deno.test("a CUDA_HOME that is too old, or none, is the user's mistake", () =>
   withToolkit("Cuda compilation tools, release 12.4, V12.4.131", async (home) => {
     const old = await toolchain({ CUDA_HOME: home });
-    assert.deepEqual([old.code, old.stderr], [2, `Cannot use CUDA_HOME "${home}": it is release 12.4; wanted CUDA 13\n`]);
+    assert.deepEqual([old.code, old.stderr], [
+      2,
+      `Cannot use CUDA_HOME "${home}": it is release 12.4; wanted CUDA 13\n`,
+    ]);
     const none = await toolchain({ CUDA_HOME: "/nowhere" });
     assert.deepEqual([none.code, none.stderr], [2, 'Cannot use CUDA_HOME "/nowhere": it has no bin/nvcc\n']);
   }));
@@ -80,5 +83,8 @@ async function withoutToolkit(body: (run: (env: Record<string, string>) => Promi
 Deno.test("without Python one line says what is missing, and nothing is left", () =>
   withoutToolkit(async (run) => {
     const python = await run({ PATH: "/nowhere" });
-    assert.match(python, /^Cannot install the CUDA toolchain: there is no python3; wanted Python 3 .*, or CUDA_HOME\n$/);
+    assert.match(
+      python,
+      /^Cannot install the CUDA toolchain: there is no python3; wanted Python 3 .*, or CUDA_HOME\n$/,
+    );
   }));
