@@ -46,13 +46,17 @@ export class Card implements Disposable {
   readonly #library: Deno.DynamicLibrary<typeof SYMBOLS>;
   readonly #device: bigint;
 
-  /** Opens the first device of a library. */
+  /**
+   * Opens the first device of a library.
+   *
+   * @throws {RangeError} if there is no driver, or no device.
+   */
   constructor(library: string) {
     this.#library = Deno.dlopen(library, SYMBOLS);
     const device = new BigUint64Array(1);
     const status = this.#library.symbols.bowline_open(device, 0);
     this.#device = device[0]!;
-    this.#check(status);
+    if (status !== 0) throw new RangeError(this.#reason());
   }
 
   /** Its name, and bytes of memory in all and free. */
@@ -104,10 +108,13 @@ export class Card implements Disposable {
   }
 
   #check(status: number): void {
-    if (status === 0) return;
+    if (status !== 0) throw new Error(this.#reason());
+  }
+
+  #reason(): string {
     const reason = new Uint8Array(512);
     this.#library.symbols.bowline_error(this.#device, reason, 512n);
-    throw new Error(text(reason));
+    return text(reason);
   }
 }
 

@@ -22,7 +22,9 @@ export async function checkGolden({ golden, device, isMicro }: Options): Promise
     }
     const faults = results.flatMap((result) => faultsOf(result, precision).map((fault) => `${result.name}: ${fault}`));
     const worst = Math.max(...results.map(({ loss }) => loss));
-    const is = `${results.length} cases, losses within ${worst.toExponential(1)} of ${bound(precision)}`;
+    const is = `${results.length} ${results.length === 1 ? "case" : "cases"}, losses off by at most ${
+      worst.toExponential(1)
+    }, wanted ${bound(precision)}`;
     rows.push(
       judged(`golden losses, ${precision}`, [is, ...faults].join("\n"), results.length > 0 && faults.length === 0),
     );

@@ -43,7 +43,7 @@ export async function pack(target: string, carried: Carried): Promise<string> {
   await Deno.copyFile(Deno.execPath(), join(inside, "deno"));
   const archive = join(target, "bowline.tar.xz");
   await run("tar", ["-C", inside, "-c", "-I", "xz -6 -T0", "-f", archive, "."]);
-  await Deno.rename(join(inside, "tests", "gpu", "run.sh"), join(target, "run.sh"));
+  await Deno.copyFile(join(inside, "run.sh"), join(target, "run.sh"));
   await Deno.remove(inside, { recursive: true });
   return `${target}: run.sh and ${((await Deno.stat(archive)).size / 1e6).toFixed(0)} MB`;
 }
@@ -53,6 +53,7 @@ export async function layOut(folder: string, { library, golden }: Carried): Prom
   const { stdout } = await new Deno.Command("git", { args: ["ls-files", ...SOURCES], cwd: root }).output();
   const sources = new TextDecoder().decode(stdout).trim().split("\n");
   for (const path of sources) await copy(join(root, path), join(folder, path));
+  await Deno.rename(join(folder, "tests", "gpu", "run.sh"), join(folder, "run.sh"));
   await copy(corePath(), join(folder, "ffi", "target", "release", basename(corePath())));
   await copy(library, join(folder, "kernels", "build", basename(library)));
   await run("strip", ["-o", join(folder, "ops"), await buildOps()]);
