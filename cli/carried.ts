@@ -18,7 +18,7 @@ export interface Listing {
 export const LISTING = "libraries.json";
 
 /** Where the libraries lie in the executable, from here: `deno task compile` puts them there. */
-export const CARRIED = new URL("../dist/carried/", import.meta.url).pathname;
+export const CARRIED = join(import.meta.dirname!, "..", "dist", "carried");
 
 /** Lists libraries by name. */
 export function list(libraries: ReadonlyMap<string, Uint8Array<ArrayBuffer>>): Listing {

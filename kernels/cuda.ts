@@ -29,9 +29,9 @@ export interface CudaBuild {
   readonly uses: readonly (KernelUse & { readonly file: string })[];
 }
 
-/** Builds the library of all kernels. */
-export async function buildCuda(toolchain: Toolchain): Promise<CudaBuild> {
-  const { objects, uses } = await compileCuda(toolchain, kernelSources());
+/** Builds the library of all kernels; `onCompile` is told of each file that takes its seconds. */
+export async function buildCuda(toolchain: Toolchain, onCompile?: (source: string) => void): Promise<CudaBuild> {
+  const { objects, uses } = await compileCuda(toolchain, kernelSources(), onCompile);
   const output = join(folder, "build", "libbowline_cuda.so");
   // nvcc looks for libraries in lib64, the wheels have lib
   const library = await link(toolchain.nvcc, objects, output, [...LINKED, `-L${join(toolchain.root, "lib")}`]);
@@ -46,11 +46,13 @@ export async function buildCuda(toolchain: Toolchain): Promise<CudaBuild> {
 export async function compileCuda(
   toolchain: Toolchain,
   sources: readonly string[],
+  onCompile?: (source: string) => void,
 ): Promise<{ objects: string[]; uses: CudaBuild["uses"] }> {
   const recipe: Recipe = {
     compiler: toolchain.nvcc,
     name: "cuda-objects",
     args: ARGS,
+    onCompile,
     argsOf: (object) => ["--keep", `--keep-dir=${keptIn(object)}`],
     prepare: (object) => {
       if (exists(keptIn(object))) Deno.removeSync(keptIn(object), { recursive: true });
@@ -79,9 +81,13 @@ export function readPtx(source: string, target: typeof TARGETS[number]): Map<str
   const kept = keptIn(objectOf(source, "cuda-objects"));
   const file = [...Deno.readDirSync(kept)].find(({ name }) => name.endsWith(`compute_${target}.ptx`));
   if (file === undefined) throw new Error(`Cannot read the PTX of ${basename(source)}: there is none for ${target}`);
-  const text = Deno.readTextFileSync(join(kept, file.name));
-  const kernels = text.matchAll(/^(?:\.visible )?\.entry (\w+)\([^]*?^\}/gm);
-  return new Map([...kernels].map(([body, name]) => [kernelName(name!), body]));
+  return splitPtx(Deno.readTextFileSync(join(kept, file.name)));
+}
+
+/** The text of each kernel by its name, with the functions that follow it; assembly may have lines like its last one. */
+export function splitPtx(text: string): Map<string, string> {
+  const parts = text.split(/^(?=(?:\.\w+ )*\.entry )/m).slice(1);
+  return new Map(parts.map((part) => [kernelName(/\.entry (\w+)/.exec(part)![1]!), part]));
 }
 
 function keptIn(object: string): string {
@@ -90,7 +96,8 @@ function keptIn(object: string): string {
 
 if (import.meta.main) {
   try {
-    const { library, uses } = await buildCuda(await provideToolchain());
+    const say = (source: string) => console.error(`nvcc ${basename(source)}`);
+    const { library, uses } = await buildCuda(await provideToolchain(), say);
     if (Deno.args.includes("--registers")) {
       for (const { file, kernel, target, registers } of uses) console.log(`${file} ${kernel} ${target} ${registers}`);
     }

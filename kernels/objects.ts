@@ -21,6 +21,8 @@ export interface Recipe {
   readonly argsOf?: (object: string) => readonly string[];
   /** Makes room for what those name. */
   readonly prepare?: (object: string) => void;
+  /** Is told of each source that has to be compiled. */
+  readonly onCompile?: ((source: string) => void) | undefined;
   /** Looks at what the compiler said of a source before the object counts as made. */
   readonly examine?: (log: string, source: string, object: string) => void;
 }
@@ -77,6 +79,7 @@ async function compile(source: string, object: string, recipe: Recipe): Promise<
   if (exists(rule) && isMade(object, command, inputsOf(rule))) return;
   Deno.mkdirSync(dirname(object), { recursive: true });
   recipe.prepare?.(object);
+  recipe.onCompile?.(source);
   const { isGood, log } = await run(recipe.compiler, args);
   recipe.examine?.(log, source, object);
   if (!isGood) throw failure(recipe.compiler, args, log);

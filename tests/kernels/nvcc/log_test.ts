@@ -1,5 +1,6 @@
-/** Reading what ptxas says, on lines as it prints them. */
+/** Reading what nvcc and ptxas write, on lines as they print them. */
 import assert from "node:assert/strict";
+import { splitPtx } from "../../../kernels/cuda.ts";
 import { kernelName, readLog } from "../../../kernels/nvcc_log.ts";
 
 const compiled = (kernel: string, target: string, stack: number, spilled: number, registers: number) =>
@@ -49,4 +50,33 @@ Deno.test("a kernel's name comes without namespaces and parameters, with its tem
   assert.equal(kernelName(`${scope}12count_kernelEPiPKilll`), "count_kernel");
   assert.equal(kernelName("_Z12wgmma_kernelILi128EL5Write2EEvi"), "wgmma_kernel<Li128EL5Write2>");
   assert.equal(kernelName("plain"), "plain");
+});
+
+Deno.test("a kernel's PTX goes to the next kernel, past blocks of assembly that end like it", () => {
+  const text = `.version 9.0
+.global .align 4 .b8 table[4];
+.visible .entry _Z4fastPi(
+	.param .u64 _Z4fastPi_param_0
+)
+{
+	// begin inline asm
+	{
+.reg .pred adds;
+}
+	// end inline asm
+	wgmma.mma_async.sync.aligned;
+	ret;
+}
+	// .globl	_Z4slowPi
+.weak .entry _Z4slowPi(
+)
+{
+	.local .align 16 .b8 	__local_depot0[64];
+	ret;
+}
+`;
+  const kernels = splitPtx(text);
+  assert.deepEqual([...kernels.keys()], ["fast", "slow"]);
+  assert.ok(kernels.get("fast")!.includes("wgmma") && !kernels.get("fast")!.includes(".local"));
+  assert.ok(kernels.get("slow")!.includes(".local") && !kernels.get("slow")!.includes("wgmma"));
 });
