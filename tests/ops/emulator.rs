@@ -1,4 +1,4 @@
-//! The kernels on the emulated GPU, in several orders of blocks, warps and lanes.
+//! The kernels on the emulated GPU, in several orders of blocks, warps and lanes; or on a GPU, as often, where BOWLINE_DEVICE is `cuda`.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock};
@@ -8,6 +8,10 @@ use libloading::Library;
 
 /// Orders of execution that every case runs in; 0 is the natural one.
 const SEEDS: usize = 5;
+
+fn kind() -> Kind {
+    if std::env::var_os("BOWLINE_DEVICE").is_some_and(|name| name == "cuda") { Kind::Gpu } else { Kind::Emulated }
+}
 
 pub struct Emulator {
     f32: Cuda,
@@ -24,19 +28,20 @@ impl Emulator {
     fn open() -> Option<Self> {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../kernels/build");
         // the same file with its checker, when the environment names that
-        let path = std::env::var_os("BOWLINE_KERNELS").map_or_else(|| folder.join(Kind::Emulated.file()), PathBuf::from);
-        if !path.is_file() && std::env::var_os("CI").is_none() {
+        let path = std::env::var_os("BOWLINE_KERNELS").map_or_else(|| folder.join(kind().file()), PathBuf::from);
+        if !path.is_file() && kind() == Kind::Emulated && std::env::var_os("CI").is_none() {
             eprintln!("skip the emulated GPU: {} is not built; run \"deno task build:emulated\"", path.display());
             return None;
         }
         // SAFETY: it is opened again below, as the kernel library.
         let library = unsafe { Library::new(&path) }.unwrap();
-        // SAFETY: the function has this type in kernels/emulator/runtime.h.
-        let set_capability = unsafe { library.get::<unsafe extern "C" fn(u32)>("emulator_set_capability") }.unwrap();
         let [f32, bf16, wgmma] = [(Precision::F32, 80), (Precision::Bf16, 80), (Precision::Bf16, 90)].map(|(precision, capability)| {
-            // SAFETY: as above.
-            unsafe { set_capability(capability) };
-            Cuda::open(Kind::Emulated, precision, std::slice::from_ref(&folder)).unwrap()
+            // a card has one capability
+            if kind() == Kind::Emulated {
+                // SAFETY: the function has this type in kernels/emulator/runtime.h.
+                unsafe { library.get::<unsafe extern "C" fn(u32)>("emulator_set_capability").unwrap()(capability) };
+            }
+            Cuda::open(kind(), precision, std::slice::from_ref(&folder)).unwrap()
         });
         let is_checked = path.file_name().is_some_and(|name| name == "libbowline_cuda_checked.so");
         Some(Emulator { f32, bf16, wgmma, library, is_checked })
@@ -58,8 +63,10 @@ impl Emulator {
     }
 
     fn set_seed(&self, seed: usize) {
-        // SAFETY: the function has this type in kernels/emulator/launch.h.
-        unsafe { self.library.get::<unsafe extern "C" fn(u32)>("emulator_set_seed").unwrap()(seed as u32) };
+        if kind() == Kind::Emulated {
+            // SAFETY: the function has this type in kernels/emulator/launch.h.
+            unsafe { self.library.get::<unsafe extern "C" fn(u32)>("emulator_set_seed").unwrap()(seed as u32) };
+        }
     }
 
     /// How many seeds a case runs under. The checker finds a race in any order; only asynchronous copies, of which there are none in
@@ -74,6 +81,9 @@ impl Emulator {
 
     /// What the checker has found so far: accesses out of bounds, races, reads of what nobody wrote. 0 where it is not built in.
     fn check_errors(&self) -> usize {
+        if kind() == Kind::Gpu {
+            return 0;
+        }
         // SAFETY: as above.
         unsafe { self.library.get::<unsafe extern "C" fn() -> usize>("emulator_check_errors").unwrap()() }
     }

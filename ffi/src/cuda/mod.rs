@@ -53,7 +53,7 @@ impl Kind {
     /// How to get it.
     fn remedy(self) -> &'static str {
         match self {
-            Kind::Gpu => "build it with nvcc as kernels/README.md says",
+            Kind::Gpu => "run \"deno task build:cuda\"",
             Kind::Emulated => "run \"deno task build:emulated\"",
         }
     }
