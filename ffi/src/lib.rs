@@ -17,6 +17,7 @@ pub mod generate;
 pub mod interop;
 pub mod jobs;
 pub mod layout;
+pub mod memory;
 pub mod model;
 pub mod optim;
 pub mod plan;
@@ -86,6 +87,25 @@ pub unsafe extern "C" fn bowline_info(out: *mut u8, cap: u32, status: *mut Statu
 }
 
 #[unsafe(no_mangle)]
+pub unsafe extern "C" fn bowline_device(request: *const u8, len: u32, out: *mut u8, cap: u32, status: *mut Status) -> u32 {
+    unsafe { &mut *status }.guard(|| unsafe { copy_out(calls::device(text(request, len)?)?.as_bytes(), out, cap) })
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn bowline_memory(
+    plan: *const u8,
+    len: u32,
+    device: *const u8,
+    device_len: u32,
+    out: *mut u8,
+    cap: u32,
+    status: *mut Status,
+) -> u32 {
+    unsafe { &mut *status }
+        .guard(|| unsafe { copy_out(calls::memory_of(text(plan, len)?, text(device, device_len)?)?.as_bytes(), out, cap) })
+}
+
+#[unsafe(no_mangle)]
 pub extern "C" fn bowline_free(id: u32) -> bool {
     handles::free(id)
 }
@@ -96,20 +116,18 @@ pub extern "C" fn bowline_cancel(id: u32) -> bool {
 }
 
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn bowline_trainer_new(
-    plan: *const u8,
-    len: u32,
-    device: *const u8,
-    device_len: u32,
-    threads: u32,
-    status: *mut Status,
-) -> u32 {
-    unsafe { &mut *status }.guard(|| calls::trainer_new(unsafe { text(plan, len) }?, unsafe { text(device, device_len) }?, threads))
+pub unsafe extern "C" fn bowline_trainer_new(plan: *const u8, len: u32, device: *const u8, device_len: u32, status: *mut Status) -> u32 {
+    unsafe { &mut *status }.guard(|| calls::trainer_new(unsafe { text(plan, len) }?, unsafe { text(device, device_len) }?))
 }
 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn bowline_trainer_device(id: u32, out: *mut u8, cap: u32, status: *mut Status) -> u32 {
     unsafe { &mut *status }.guard(|| unsafe { copy_out(calls::trainer_device(id)?.as_bytes(), out, cap) })
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn bowline_trainer_memory(id: u32, out: *mut u8, cap: u32, status: *mut Status) -> u32 {
+    unsafe { &mut *status }.guard(|| unsafe { copy_out(calls::trainer_memory(id)?.as_bytes(), out, cap) })
 }
 
 #[unsafe(no_mangle)]
@@ -245,8 +263,13 @@ pub unsafe extern "C" fn bowline_job_report(id: u32, out: *mut u8, cap: u32, sta
 }
 
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn bowline_model_open(folder: *const u8, len: u32, threads: u32, status: *mut Status) -> u32 {
-    unsafe { &mut *status }.guard(|| calls::model_open(Path::new(unsafe { text(folder, len) }?), threads))
+pub unsafe extern "C" fn bowline_model_open(folder: *const u8, len: u32, device: *const u8, device_len: u32, status: *mut Status) -> u32 {
+    unsafe { &mut *status }.guard(|| calls::model_open(Path::new(unsafe { text(folder, len) }?), unsafe { text(device, device_len) }?))
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn bowline_model_device(id: u32, out: *mut u8, cap: u32, status: *mut Status) -> u32 {
+    unsafe { &mut *status }.guard(|| unsafe { copy_out(calls::model_device(id)?.as_bytes(), out, cap) })
 }
 
 #[unsafe(no_mangle)]

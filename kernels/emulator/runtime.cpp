@@ -1,6 +1,8 @@
 // The CUDA runtime's errors, devices, streams and events, as far as one device that never runs behind has them.
 #include "runtime.h"
 
+#include <cstdlib>
+#include <cstring>
 #include <map>
 #include <mutex>
 
@@ -76,8 +78,16 @@ cudaError_t cudaEventRecord(cudaEvent_t, cudaStream_t) { return cudaSuccess; }
 cudaError_t cudaEventSynchronize(cudaEvent_t) { return cudaSuccess; }
 cudaError_t cudaDeviceSynchronize() { return cudaSuccess; }
 
+// EMULATOR_MISSING is a part that is not there: `driver` or `device`.
 cudaError_t cudaGetDeviceCount(int* count) {
-  *count = 1;
+  const char* missing = getenv("EMULATOR_MISSING");
+  *count = missing ? 0 : 1;
+  if (!missing) return cudaSuccess;
+  return remember(strcmp(missing, "driver") == 0 ? cudaErrorInsufficientDriver : cudaErrorNoDevice);
+}
+
+cudaError_t cudaDriverGetVersion(int* version) {
+  *version = 13000;
   return cudaSuccess;
 }
 
