@@ -20,7 +20,7 @@ for (const [cases, path] of [["main experiments", "golden/arch"], ["component ab
 const isEmulated = folder !== null && hasEmulator();
 Deno.test("a golden case is within bounds on the emulated GPU", { ignore: !isEmulated }, async () => {
   const lines: string[] = [];
-  const options = { device: "cuda-emulated", case: "olmoe-g4" } as const;
+  const options = { device: "cuda-emulated", precision: "f32", case: "olmoe-g4" } as const;
   assert.ok(await parity(folder!, (line) => lines.push(line), options), lines.join("\n"));
 });
 

@@ -95,7 +95,7 @@ pub fn smallest_change(plan: &Plan, target: Target, room: &Room) -> Result<Optio
 
 /// A number of bytes for people, in decimal units.
 pub fn text(bytes: u64) -> String {
-    let units = [(1e9, "GB"), (1e6, "MB"), (1e3, "kB")];
+    let units = [(1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")];
     match units.into_iter().find(|&(unit, _)| bytes as f64 >= unit) {
         Some((unit, name)) => format!("{:.1} {name}", bytes as f64 / unit),
         None => format!("{bytes} B"),

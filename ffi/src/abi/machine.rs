@@ -1,0 +1,57 @@
+//! What is asked of this build and machine: versions, devices, the memory that a plan would take there.
+
+use serde::Serialize;
+use serde_json::json;
+
+use super::calls::{parse, to_json};
+use super::device::{DeviceRequest, Opened};
+use crate::cpu;
+use crate::error::{Error, Result};
+use crate::memory::{Change, MemoryPlan, Room, smallest_change};
+use crate::plan::Plan;
+
+/// Version of the C functions; `ffi/ts/library.ts` wants the same.
+pub const ABI_VERSION: u32 = 5;
+
+/// About this build and machine.
+pub fn info() -> Result<String> {
+    Ok(json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "abi": ABI_VERSION,
+        "isa": cpu::probe::isa(),
+        "threads": std::thread::available_parallelism().map_or(1, usize::from),
+    })
+    .to_string())
+}
+
+#[derive(Serialize)]
+struct MemoryReport {
+    needed: MemoryPlan,
+    room: Option<Room>,
+    fits: bool,
+    change: Option<Change>,
+    device: Option<Opened>,
+    missing: Option<String>,
+}
+
+/// The memory that training by a plan takes on a device, which need not be here: what there is of it is null then.
+pub fn memory(plan: &str, device: &str) -> Result<String> {
+    let plan = Plan::parse(plan)?;
+    let request: DeviceRequest = parse("device request", device)?;
+    let (opened, missing) = match request.open() {
+        Ok((_, opened)) => (Some(opened), None),
+        Err(Error::Argument(reason)) => (None, Some(reason)),
+        Err(error) => return Err(error),
+    };
+    let target = opened.as_ref().map_or(request.target(), |opened| opened.target);
+    let room = opened.as_ref().and_then(|opened| opened.room.clone());
+    let needed = MemoryPlan::training(&plan, target)?;
+    let lacking = room.as_ref().filter(|room| needed.total > room.bytes);
+    let change = lacking.map(|room| smallest_change(&plan, target, room)).transpose()?.flatten();
+    to_json(&MemoryReport { needed, fits: lacking.is_none(), room, change, device: opened, missing })
+}
+
+/// What a device is: opens it and closes it again.
+pub fn device(request: &str) -> Result<String> {
+    to_json(&parse::<DeviceRequest>("device request", request)?.open()?.1)
+}
