@@ -14,11 +14,14 @@ export const deviceType = new EnumType(DEVICES);
 /** The type `precision` of a command. */
 export const precisionType = new EnumType(PRECISIONS);
 
-/** The option `--device`. */
-export const DEVICE = [
-  "--device <device:device>",
-  "Where to compute (default: cpu); auto takes a GPU where there is one.",
-] as const;
+/** The option `--device` of a command that computes on the CPU unless told. */
+export const DEVICE = deviceOption("cpu");
+
+/** The option `--device` of a command with another default. */
+export function deviceOption(otherwise: string) {
+  const help = `Where to compute (default: ${otherwise}); auto takes a GPU where there is one.`;
+  return ["--device <device:device>", help] as const;
+}
 
 /** The option `--precision`. */
 export const PRECISION = [

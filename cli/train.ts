@@ -1,7 +1,7 @@
 /** `bowline train`: runs an experiment. */
 import { Command, EnumType, ValidationError } from "@cliffy/command";
 import { join, resolve } from "@std/path";
-import { DEVICE, deviceType, PRECISION, precisionType } from "./device.ts";
+import { deviceOption, deviceType, PRECISION, precisionType } from "./device.ts";
 import { checkAtLeast } from "./errors.ts";
 import { LOG_LEVELS } from "./levels.ts";
 
@@ -29,7 +29,7 @@ export function trainCommand() {
     .option("--expand <experts:integer>", "Experts of a middle bank.")
     .option("--seed <n:integer>", "Seed of the first weights and of the data order.")
     .option("--set <assignment:string>", "Set any key of the manifest: path=value. Repeatable.", { collect: true })
-    .option(...DEVICE)
+    .option(...deviceOption("cpu, or that of the run that goes on"))
     .option(...PRECISION)
     .option("--threads <n:integer>", "CPU threads (default: all cores). Results do not depend on it.")
     .option("--json", "Print events to stdout as JSON lines, and nothing else there.")

@@ -1,10 +1,12 @@
 /** `bowline experiments submit`: scripts that run a whole grid elsewhere. */
 import { Command, EnumType, ValidationError } from "@cliffy/command";
 import { dirname, join, relative, resolve } from "@std/path";
-import { DEVICE, deviceType, PRECISION, precisionType } from "../device.ts";
+import { deviceOption, deviceType, PRECISION, precisionType } from "../device.ts";
 import { checkAtLeast } from "../errors.ts";
 
 const SCHEDULERS = ["slurm", "shell"] as const;
+/** Jobs are for machines with GPUs. */
+const DEVICE = "cuda";
 
 /** The command `submit [presets|files]`. */
 // deno-lint-ignore explicit-module-boundary-types -- the type of a command is its options, inferred from the calls
@@ -32,7 +34,7 @@ export function submitCommand() {
       collect: true,
     })
     .option("--program <command:string>", "What starts bowline there, in shell words (default: as here).")
-    .option(...DEVICE)
+    .option(...deviceOption(DEVICE))
     .option(...PRECISION)
     .option("--threads <n:integer>", "CPU threads of each run (default: all that it is given).")
     .option("--set <assignment:string>", "Set a key of every manifest: path=value. Repeatable.", { collect: true })
@@ -58,7 +60,7 @@ export function submitCommand() {
         runs: resolve(options.runs),
         set: options.set,
         data: data?.map((file) => resolve(file)),
-        device: options.device,
+        device: options.device ?? DEVICE,
         precision: options.precision,
       };
       const selected = await select(names, { study, architecture, section }, changes);

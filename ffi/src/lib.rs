@@ -94,17 +94,8 @@ pub unsafe extern "C" fn bowline_device(request: *const u8, len: u32, out: *mut 
 }
 
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn bowline_memory(
-    plan: *const u8,
-    len: u32,
-    device: *const u8,
-    device_len: u32,
-    out: *mut u8,
-    cap: u32,
-    status: *mut Status,
-) -> u32 {
-    unsafe { &mut *status }
-        .guard(|| unsafe { copy_out(machine::memory(text(plan, len)?, text(device, device_len)?)?.as_bytes(), out, cap) })
+pub unsafe extern "C" fn bowline_memory(request: *const u8, len: u32, out: *mut u8, cap: u32, status: *mut Status) -> u32 {
+    unsafe { &mut *status }.guard(|| unsafe { copy_out(machine::memory(text(request, len)?)?.as_bytes(), out, cap) })
 }
 
 #[unsafe(no_mangle)]

@@ -64,13 +64,23 @@ export interface CardInfo {
  * @throws {BowlineError} with what is missing, if it is not here.
  */
 export function deviceInfo(options: DeviceOptions = {}): DeviceInfo {
-  const request = deviceRequest(options);
+  const request = utf8(JSON.stringify(deviceRequest(options)));
   return readJson((out, status) => core().bowline_device(request, request.length, out, out.length, status));
 }
 
+/** A device as the core takes it. */
+export interface DeviceRequest {
+  readonly name: Device;
+  /** Null: that of the device. */
+  readonly precision: Precision | null;
+  /** Where kernel libraries are looked for. */
+  readonly folders: readonly string[];
+  readonly threads: number;
+}
+
 /** A device as the core takes it: kernel libraries are looked for beside the core, and where they are built. */
-export function deviceRequest({ threads = 0, device = "cpu", precision }: DeviceOptions): Uint8Array<ArrayBuffer> {
+export function deviceRequest({ threads = 0, device = "cpu", precision }: DeviceOptions): DeviceRequest {
   const here = import.meta.dirname;
   const folders = [dirname(corePath()), ...(here ? [join(here, "..", "..", "kernels", "build")] : [])];
-  return utf8(JSON.stringify({ name: device, precision: precision ?? null, folders, threads }));
+  return { name: device, precision: precision ?? null, folders, threads };
 }

@@ -49,8 +49,6 @@ export interface MemoryReport {
 
 /** The memory that a {@linkcode Trainer} of this plan allocates, to the byte, without allocating it. */
 export function planMemory(plan: Plan, options: DeviceOptions = {}): MemoryReport {
-  const [text, device] = [utf8(JSON.stringify(plan)), deviceRequest(options)];
-  return readJson((out, status) =>
-    core().bowline_memory(text, text.length, device, device.length, out, out.length, status)
-  );
+  const request = utf8(JSON.stringify({ plan: JSON.stringify(plan), device: deviceRequest(options) }));
+  return readJson((out, status) => core().bowline_memory(request, request.length, out, out.length, status));
 }

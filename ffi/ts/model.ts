@@ -65,7 +65,7 @@ export class Model implements Disposable {
    */
   static async open(folder: string, options: ModelOptions = {}): Promise<Model> {
     const path = utf8(folder);
-    const device = deviceRequest(options);
+    const device = utf8(JSON.stringify(deviceRequest(options)));
     const status = new Status();
     const handle = await core().bowline_model_open(path, path.length, device, device.length, status.bytes);
     status.check();

@@ -27,9 +27,7 @@ export const SYMBOLS = {
   },
   bowline_memory: {
     parameters: [
-      "buffer", /* const uint8_t* plan */
-      "u32", /* uint32_t len */
-      "buffer", /* const uint8_t* device request */
+      "buffer", /* const uint8_t* request */
       "u32", /* uint32_t len */
       "buffer", /* uint8_t* out */
       "u32", /* uint32_t cap */

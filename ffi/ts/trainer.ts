@@ -53,7 +53,7 @@ export class Trainer implements Disposable {
     this.#vocab = plan.model.vocab;
     const text = utf8(JSON.stringify(plan));
     const status = new Status();
-    const device = deviceRequest(options);
+    const device = utf8(JSON.stringify(deviceRequest(options)));
     this.#handle = core().bowline_trainer_new(text, text.length, device, device.length, status.bytes);
     status.check();
   }

@@ -108,7 +108,7 @@ Deno.test("FLOPs equal those of the multiplications written out", () => {
 });
 
 Deno.test("a dense site costs its own matrices in place of router and experts", () => {
-  const [D, F, E, K, T] = [24, 40, 5, 2, 3 * 16];
+  const [D, F, E, K] = [24, 40, 5, 2];
   const at = (denseLayers: number[]) => {
     const model = { denseLayers, denseWidth: denseLayers.length > 0 ? F : null };
     return plan(changed({ model, tie: { groupSize: 1 } }));

@@ -1,6 +1,6 @@
 //! What is asked of this build and machine: versions, devices, the memory that a plan would take there.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::calls::{parse, to_json};
@@ -24,6 +24,14 @@ pub fn info() -> Result<String> {
     .to_string())
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MemoryRequest {
+    /// As JSON.
+    plan: String,
+    device: DeviceRequest,
+}
+
 #[derive(Serialize)]
 struct MemoryReport {
     needed: MemoryPlan,
@@ -35,15 +43,15 @@ struct MemoryReport {
 }
 
 /// The memory that training by a plan takes on a device, which need not be here: what there is of it is null then.
-pub fn memory(plan: &str, device: &str) -> Result<String> {
-    let plan = Plan::parse(plan)?;
-    let request: DeviceRequest = parse("device request", device)?;
-    let (opened, missing) = match request.open() {
+pub fn memory(request: &str) -> Result<String> {
+    let MemoryRequest { plan, device } = parse("memory request", request)?;
+    let plan = Plan::parse(&plan)?;
+    let (opened, missing) = match device.open() {
         Ok((_, opened)) => (Some(opened), None),
         Err(Error::Argument(reason)) => (None, Some(reason)),
         Err(error) => return Err(error),
     };
-    let target = opened.as_ref().map_or(request.target(), |opened| opened.target);
+    let target = opened.as_ref().map_or(device.target(), |opened| opened.target);
     let room = opened.as_ref().and_then(|opened| opened.room.clone());
     let needed = MemoryPlan::training(&plan, target)?;
     let lacking = room.as_ref().filter(|room| needed.total > room.bytes);
