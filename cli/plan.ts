@@ -14,7 +14,7 @@ import {
 import type { Bank, Plan, Site } from "../experiments/mod.ts";
 import type { DeviceOptions } from "../ffi/ts/device.ts";
 import { type Memory, type MemoryReport, planMemory } from "../ffi/ts/memory.ts";
-import { DEVICE, deviceType, PRECISION, precisionType } from "./device.ts";
+import { DEVICE, deviceType, fallbackOf, PRECISION, precisionType } from "./device.ts";
 import { bytes as size } from "./run/format.ts";
 
 /** The report as data: what `--json` prints. */
@@ -145,7 +145,9 @@ function render(plan: Plan, { parameters, memory, fit, flops, bytes, time }: Pla
 }
 
 /** Whether the memory is there, where that is known; lines below the table of the memory. */
-function describeFit({ room, fits, change, missing }: PlanReport["fit"]): string[] {
+function describeFit({ room, fits, change, device, missing }: PlanReport["fit"]): string[] {
+  const told = device && fallbackOf(device);
+  if (told) return [`  ${told}`, ...describeFit({ room, fits, change, device: null, missing })];
   if (missing !== null) return [`  whether it fits is not known: ${missing}`];
   if (room === null) return [];
   const there = `${size(room.bytes)} are ${room.is}`;

@@ -78,9 +78,9 @@ cudaError_t cudaEventRecord(cudaEvent_t, cudaStream_t) { return cudaSuccess; }
 cudaError_t cudaEventSynchronize(cudaEvent_t) { return cudaSuccess; }
 cudaError_t cudaDeviceSynchronize() { return cudaSuccess; }
 
-// EMULATOR_MISSING is a part that is not there: `driver` or `device`.
+// BOWLINE_EMULATOR_MISSING is a part that is not there: `driver` or `device`.
 cudaError_t cudaGetDeviceCount(int* count) {
-  const char* missing = getenv("EMULATOR_MISSING");
+  const char* missing = getenv("BOWLINE_EMULATOR_MISSING");
   *count = missing ? 0 : 1;
   if (!missing) return cudaSuccess;
   return remember(strcmp(missing, "driver") == 0 ? cudaErrorInsufficientDriver : cudaErrorNoDevice);

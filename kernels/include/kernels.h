@@ -60,7 +60,7 @@ BOWLINE_API int bowline_error(bowline_device* device, char* host_text, size_t si
  * that the driver knows, 13020 for 13.2. */
 BOWLINE_API int bowline_info(bowline_device* device, char* host_name, size_t size, uint64_t* host_total,
                              uint64_t* host_free, int32_t* host_driver);
-/* Writes the bytes of working memory that the device holds for its calls, those to come included if they need no more. */
+/* Writes the bytes of working memory that are kept for calls to come: the most that one took so far. */
 BOWLINE_API int bowline_working(bowline_device* device, uint64_t* host_bytes);
 
 /* --- memory --- */

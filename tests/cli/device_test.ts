@@ -171,7 +171,7 @@ Deno.test("a GPU that is not there is one line that says what is missing", async
       name: `the ${part}`,
       ignore,
       fn: async () => {
-        workspace.env["EMULATOR_MISSING"] = part;
+        workspace.env["BOWLINE_EMULATOR_MISSING"] = part;
         await assertMistake(workspace, [...train, "--device", "cuda"], says);
       },
     });
