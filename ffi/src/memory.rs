@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::backend::Meter;
+use crate::cuda::Precision;
 use crate::error::Result;
 use crate::layout::Layout;
 use crate::model::decoder::{CHUNK, Decoder};
@@ -19,7 +20,7 @@ pub use room::{Change, Room, require_training, smallest_change};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target {
     Cpu { threads: usize },
-    Cuda,
+    Cuda(Precision),
 }
 
 /// The largest call of a model.
@@ -100,6 +101,6 @@ fn weights(layout: &Layout) -> Result<u64> {
 fn working(layout: &Layout, pass: Pass, target: Target) -> u64 {
     match target {
         Target::Cpu { threads } => cpu::working::bytes(layout, pass, threads),
-        Target::Cuda => cuda::working::bytes(layout, pass),
+        Target::Cuda(precision) => cuda::working::bytes(layout, pass, precision),
     }
 }

@@ -117,7 +117,7 @@ impl DeviceRequest {
                     threads: self.threads(),
                     // the emulator's memory is that of this machine, whatever it says
                     room: Room::of((kind == Kind::Gpu).then_some(free))?,
-                    target: Target::Cuda,
+                    target: Target::Cuda(precision),
                 };
                 Ok((Any::Cuda(cuda), opened))
             }
@@ -145,7 +145,7 @@ impl DeviceRequest {
     pub fn target(&self) -> Target {
         match self.name {
             DeviceName::Cpu => Target::Cpu { threads: self.threads() },
-            _ => Target::Cuda,
+            _ => Target::Cuda(self.precision.unwrap_or(Precision::Bf16)),
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::layout::Layout;
 pub const CHUNK: usize = 128;
 
 /// Positions whose logits are made at once.
-const HEAD_ROWS: usize = 16;
+pub const HEAD_ROWS: usize = 16;
 
 /// One sequence in progress.
 pub struct Decoder<B: Memory> {
