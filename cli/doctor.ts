@@ -48,6 +48,7 @@ async function examine(): Promise<Finding[]> {
       const { git } = describeEnvironment();
       return git === null ? "not a repository" : `${git.commit}${git.dirty ? ", changed" : ""}`;
     }),
+    await look("device cpu", () => `${coreInfo().threads} threads, f32`),
     ...await Promise.all((["cuda", "cuda-emulated"] as const).map(device)),
     ...await Promise.all((["read", "write", "ffi"] as const).map((name) => permission(name))),
     // An executable has no packages; it trains on files.

@@ -146,14 +146,15 @@ function render(plan: Plan, { parameters, memory, fit, flops, bytes, time }: Pla
 
 /** Whether the memory is there, where that is known; lines below the table of the memory. */
 function describeFit({ room, fits, change, device, missing }: PlanReport["fit"]): string[] {
-  const told = device && fallbackOf(device);
-  if (told) return [`  ${told}`, ...describeFit({ room, fits, change, device: null, missing })];
-  if (missing !== null) return [`  whether it fits is not known: ${missing}`];
-  if (room === null) return [];
-  const there = `${size(room.bytes)} are ${room.is}`;
-  if (fits) return [`  it fits: ${there}`];
-  const settings = change?.settings.map((setting) => `--set ${setting}`).join(" ");
-  return [`  it does not fit: ${there}${change ? `; it fits with ${settings} (${size(change.total)})` : ""}`];
+  const fallback = device && fallbackOf(device);
+  const lines = fallback ? [fallback] : [];
+  if (room !== null) {
+    const settings = change?.settings.map((setting) => `--set ${setting}`).join(" ");
+    const remedy = change ? `; it fits with ${settings} (${size(change.total)})` : "";
+    lines.push(`${fits ? "it fits" : "it does not fit"}: ${size(room.bytes)} are ${room.is}${remedy}`);
+  }
+  if (missing !== null) lines.push(`whether it fits there is not known: ${missing}`);
+  return lines.map((line) => `  ${line}`);
 }
 
 /** Runs of banks that differ only in their number, one row each. */

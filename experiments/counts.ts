@@ -6,7 +6,7 @@ import { bankElements, bankOf, elements, parts, type SiteBanks, siteBanks, sum }
 import type { Plan } from "./plan.ts";
 
 /** Bytes of an f32. */
-export const F32 = 4;
+const F32 = 4;
 
 /** Numbers of parameters. */
 export interface ParameterCounts {

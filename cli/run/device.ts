@@ -10,7 +10,12 @@ export type Where = Pick<DeviceInfo, "name" | "precision">;
 
 /** What the environment.json of a run folder says of its device; runs that say nothing were on the CPU. */
 export async function recordedDevice(folder: string): Promise<Where> {
-  const { device } = JSON.parse(await Deno.readTextFile(join(folder, "environment.json")));
+  let device: Partial<DeviceInfo> | undefined;
+  try {
+    ({ device } = JSON.parse(await Deno.readTextFile(join(folder, "environment.json"))));
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error; // an imported run has none
+  }
   return { name: device?.name ?? "cpu", precision: device?.precision ?? "f32" };
 }
 

@@ -35,7 +35,7 @@ export interface Room {
 export interface MemoryReport {
   /** What it takes. */
   readonly needed: Memory;
-  /** What there is, where that is bounded: on a GPU, or by BOWLINE_MEMORY_LIMIT. */
+  /** What there is, where that is bounded: on a GPU that is here, or by BOWLINE_MEMORY_LIMIT. */
   readonly room: Room | null;
   /** Whether it fits, as far as that is known. */
   readonly fits: boolean;

@@ -139,6 +139,9 @@ Deno.test("a GPU that is not there is one line that says what is missing", async
       /bf16 on the device cpu: wanted.* f32, or the device/,
     );
   });
+  await t.step("the precision of a plan, too", async () => {
+    await assertMistake(workspace, ["plan", workspace.manifest, "--precision", "bf16"], /bf16 on the device cpu/);
+  });
   workspace.env["BOWLINE_KERNELS"] = workspace.at("none");
   await t.step("the library", async () => {
     await assertMistake(
@@ -146,6 +149,12 @@ Deno.test("a GPU that is not there is one line that says what is missing", async
       [...train, "--device", "cuda"],
       /kernel library .*none: .*; the device cpu needs none/,
     );
+  });
+  await t.step("without which a plan says what it takes, and not whether it fits", async () => {
+    const { code, stdout } = await workspace.run("plan", workspace.manifest, "--device", "cuda");
+    assert.equal(code, 0);
+    assert.match(stdout, /^ {2}total +\d/m);
+    assert.match(stdout, /^ {2}whether it fits there is not known: Cannot load the kernel library/m);
   });
   await t.step("which auto does without, and says so", async () => {
     const { stderr } = await workspace.train("auto", ...SMALL, "--device", "auto");
@@ -157,8 +166,11 @@ Deno.test("a GPU that is not there is one line that says what is missing", async
   await t.step("which doctor tells", async () => {
     const { stdout } = await workspace.run("doctor", "--json");
     const found = JSON.parse(stdout).filter(({ name }: { name: string }) => name.startsWith("device "));
-    assert.deepEqual(found.map(({ name }: { name: string }) => name), ["device cuda", "device cuda-emulated"]);
-    for (const { is, isGood } of found) assert.ok(isGood && /^not here: Cannot load the kernel library/.test(is), is);
+    const names = ["device cpu", "device cuda", "device cuda-emulated"];
+    assert.deepEqual(found.map(({ name }: { name: string }) => name), names);
+    for (const { is, isGood } of found.slice(1)) {
+      assert.ok(isGood && /^not here: Cannot load the kernel library/.test(is), is);
+    }
   });
   workspace.env["BOWLINE_KERNELS"] = LIBRARY;
   for (

@@ -141,6 +141,11 @@ impl DeviceRequest {
         if self.threads > 0 { self.threads } else { std::thread::available_parallelism().map_or(1, usize::from) }
     }
 
+    /// Whether the device is one that not every machine has.
+    pub fn may_be_missing(&self) -> bool {
+        matches!(self.name, DeviceName::Cuda | DeviceName::CudaEmulated)
+    }
+
     /// What the memory of ops depends on, whether or not the device is here.
     pub fn target(&self) -> Target {
         match self.name {

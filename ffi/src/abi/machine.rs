@@ -42,17 +42,19 @@ struct MemoryReport {
     missing: Option<String>,
 }
 
-/// The memory that training by a plan takes on a device, which need not be here: what there is of it is null then.
+/// The memory that training by a plan takes on a device, which need not be here: then only a limit of the
+/// environment is known of what there is.
 pub fn memory(request: &str) -> Result<String> {
     let MemoryRequest { plan, device } = parse("memory request", request)?;
     let plan = Plan::parse(&plan)?;
+    let limit = Room::of(None)?;
     let (opened, missing) = match device.open() {
         Ok((_, opened)) => (Some(opened), None),
-        Err(Error::Argument(reason)) => (None, Some(reason)),
+        Err(Error::Argument(reason)) if device.may_be_missing() => (None, Some(reason)),
         Err(error) => return Err(error),
     };
     let target = opened.as_ref().map_or(device.target(), |opened| opened.target);
-    let room = opened.as_ref().and_then(|opened| opened.room.clone());
+    let room = opened.as_ref().map_or(limit, |opened| opened.room.clone());
     let needed = MemoryPlan::training(&plan, target)?;
     let lacking = room.as_ref().filter(|room| needed.total > room.bytes);
     let change = lacking.map(|room| smallest_change(&plan, target, room)).transpose()?.flatten();
