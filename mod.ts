@@ -32,7 +32,17 @@
  *
  * @module
  */
-export { type Device, type DeviceInfo, DEVICES } from "./ffi/ts/device.ts";
+export {
+  type CardInfo,
+  type Device,
+  type DeviceInfo,
+  deviceInfo,
+  type DeviceOptions,
+  DEVICES,
+  type Precision,
+  PRECISIONS,
+} from "./ffi/ts/device.ts";
+export { type Memory, type MemoryReport, planMemory, type Room } from "./ffi/ts/memory.ts";
 export {
   type Bank,
   type BankCommon,

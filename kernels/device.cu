@@ -69,17 +69,22 @@ extern "C" int bowline_error(bowline_device* device, char* host_text, size_t siz
 }
 
 extern "C" int bowline_info(bowline_device* device, char* host_name, size_t size, uint64_t* host_total,
-                            uint64_t* host_free) {
+                            uint64_t* host_free, int32_t* host_driver) {
   Call call(device, "ask for the name and memory");
   cudaDeviceProp properties;
   size_t free_bytes = 0, total_bytes = 0;
   if (call.check(cudaGetDeviceProperties(&properties, device->ordinal)) &&
-      call.check(cudaMemGetInfo(&free_bytes, &total_bytes))) {
+      call.check(cudaMemGetInfo(&free_bytes, &total_bytes)) && call.check(cudaDriverGetVersion(host_driver))) {
     copy_text(host_name, size, properties.name);
     *host_total = total_bytes;
     *host_free = free_bytes;
   }
   return call.end();
+}
+
+extern "C" int bowline_working(bowline_device* device, uint64_t* host_bytes) {
+  *host_bytes = device->scratch_bytes;
+  return BOWLINE_OK;
 }
 
 extern "C" int bowline_alloc(bowline_device* device, void** memory, size_t bytes) {

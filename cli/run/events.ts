@@ -1,6 +1,7 @@
 /** The record of a run: one JSON object per line, in the order things happened. */
 import { TextLineStream } from "@std/streams";
 import type { DeviceInfo } from "../../ffi/ts/device.ts";
+import type { Memory } from "../../ffi/ts/memory.ts";
 import type { DataInfo, SourceInfo } from "../../ffi/ts/data.ts";
 import type { StatValues } from "../../ffi/ts/stats.ts";
 
@@ -13,11 +14,14 @@ export type RunEvent =
     steps: number;
     threads: number;
     device: DeviceInfo["name"];
+    precision: DeviceInfo["precision"];
     isa: string;
     data: DataInfo;
     /** The checkpoint whose weights the run started with, unless they were drawn. */
     from?: string;
   }
+  /** Bytes that the run takes on its device; `available` is null where that is not bounded. */
+  | { type: "memory"; step: number; available: number | null } & Memory
   | ReturnType<typeof stepEvent>
   | ReturnType<typeof evalEvent>
   | ReturnType<typeof dataEvent>

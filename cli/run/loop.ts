@@ -1,11 +1,12 @@
 /** The steps of a run, with their record: training, evaluation, checkpoints. */
 import { relative } from "@std/path";
 import type { Manifest, Plan } from "../../experiments/mod.ts";
-import type { Device } from "../../ffi/ts/device.ts";
+import type { DeviceOptions } from "../../ffi/ts/device.ts";
 import type { StatValues } from "../../ffi/ts/stats.ts";
 import { BowlineError } from "../../ffi/ts/status.ts";
 import type { DataInfo } from "../../ffi/ts/data.ts";
 import type { Trainer } from "../../ffi/ts/trainer.ts";
+import type { DeviceFlags } from "../device.ts";
 import type { LogLevel } from "../levels.ts";
 import type { Log } from "../log.ts";
 import type { CollapseAlarm } from "./alarm.ts";
@@ -23,16 +24,14 @@ export interface Experiment {
   readonly plan: Plan;
 }
 
-/** How to run an experiment; the experiment itself is not changed by any of it. */
-export interface RunOptions {
+/** How to run an experiment; the experiment itself is not changed by any of it. A run that goes on keeps its device. */
+export interface RunOptions extends DeviceFlags {
   /** Folder of the run. */
   readonly out: string;
   /** Stop after this many completed steps, counted from the start of the run. */
   readonly steps: number;
   /** Threads; 0 means all cores. */
   readonly threads: number;
-  /** Where to compute. */
-  readonly device: Device;
   /** Go on from the newest checkpoint. */
   readonly isResuming: boolean;
   /** The checkpoint whose weights a new run starts with. */
@@ -53,6 +52,8 @@ export interface Run {
   readonly options: RunOptions;
   readonly folder: RunFolder;
   readonly trainer: Trainer;
+  /** What the trainer was opened on. */
+  readonly where: DeviceOptions;
   readonly display: Display;
   readonly log: Log;
   readonly interrupt: Interrupt;

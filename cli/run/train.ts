@@ -6,9 +6,11 @@ import type { CorpusInfo, DataInfo, StreamInfo } from "../../ffi/ts/data.ts";
 import { Trainer } from "../../ffi/ts/trainer.ts";
 import { cacheFolder } from "../cache.ts";
 import { corpusFiles } from "../corpus.ts";
+import { fallbackOf } from "../device.ts";
 import { messageOf } from "../errors.ts";
 import { createLog, type Log } from "../log.ts";
 import { alarmOf } from "./alarm.ts";
+import { changeOf, choose, describeMemory, recordedDevice } from "./device.ts";
 import { Display } from "./display.ts";
 import { describeEnvironment } from "./environment.ts";
 import { EventLog, isComplete, readEvents, type RunEvent } from "./events.ts";
@@ -42,9 +44,10 @@ export async function train(experiment: Experiment, options: RunOptions): Promis
   }
   if (options.isResuming && !checkpoint) log.info(`${options.out} has no checkpoint: starting at step 0`);
 
-  using trainer = new Trainer(experiment.plan, { threads: options.threads, device: options.device });
+  const before = checkpoint ? await recordedDevice(options.out) : undefined;
+  using trainer = new Trainer(experiment.plan, { threads: options.threads, ...choose(options, before) });
   const device = trainer.device();
-  if (device.fallback !== null) log.info(`training on the CPU: ${device.fallback}`);
+  const where = { threads: options.threads, device: device.name, precision: device.precision };
   // Not before: while there is a listener, Ctrl-C would have to wait for the end of a synchronous call.
   using interrupt = new Interrupt();
   interrupt.onRequest(() => {
@@ -73,7 +76,27 @@ export async function train(experiment: Experiment, options: RunOptions): Promis
     const alarm = alarmOf(experiment, events.before);
     const { threads, core: { isa } } = environment;
     const origin = options.from === undefined ? {} : { from: options.from };
-    events.write({ type: "start", step, name: plan.name, steps, threads, isa, device: device.name, data, ...origin });
+    const { name, precision } = device;
+    events.write({
+      type: "start",
+      step,
+      name: plan.name,
+      steps,
+      threads,
+      isa,
+      device: name,
+      precision,
+      data,
+      ...origin,
+    });
+    for (const message of [fallbackOf(device), before ? changeOf(before, device) : null]) {
+      if (message === null) continue;
+      events.write({ type: "warning", step, message });
+      log.warn(message);
+    }
+    const { needed, room } = trainer.memory();
+    events.write({ type: "memory", step, ...needed, available: room?.bytes ?? null });
+    log.info(describeMemory(needed, room, name));
     announce(log, options.out, step, data);
     const savedStep = checkpoint?.step;
     await trainRecorded({
@@ -81,6 +104,7 @@ export async function train(experiment: Experiment, options: RunOptions): Promis
       options,
       folder,
       trainer,
+      where,
       display,
       log,
       interrupt,
@@ -147,9 +171,10 @@ async function saveBeforeFailing(run: Run): Promise<void> {
   }
 }
 
-/** A text by the model as it was saved. */
+/** A text by the model as it was saved, which takes the trainer's place on the device. */
 async function sample(run: Run): Promise<string> {
-  using model = await Model.open(run.folder.checkpointPath(run.step), { threads: run.options.threads });
+  run.trainer[Symbol.dispose]();
+  using model = await Model.open(run.folder.checkpointPath(run.step), run.where);
   const pieces = await Array.fromAsync(model.generate(SAMPLE.prompt, { ...SAMPLE, seed: run.experiment.plan.seed }));
   const text = pieces.join("");
   run.events.write({ type: "sample", step: run.step, prompt: SAMPLE.prompt, text });

@@ -1,8 +1,9 @@
 /** A model in training. */
 import type { Plan } from "../../experiments/plan.ts";
 import type { DataInfo, DataRequest } from "./data.ts";
-import { type Device, type DeviceInfo, deviceRequest } from "./device.ts";
+import { type DeviceInfo, type DeviceOptions, deviceRequest } from "./device.ts";
 import { core, readJson, utf8 } from "./library.ts";
+import type { Memory, Room } from "./memory.ts";
 import { Stats, type StatValues } from "./stats.ts";
 import { BowlineError, Status } from "./status.ts";
 
@@ -17,20 +18,7 @@ export interface Parameter {
 }
 
 /** How a trainer runs. */
-export interface TrainerOptions {
-  /**
-   * Threads; the result does not depend on them.
-   *
-   * @default {0} all cores
-   */
-  readonly threads?: number;
-  /**
-   * Where to compute. Devices round differently: a run that goes on elsewhere is close to the same run, not equal.
-   *
-   * @default {"cpu"}
-   */
-  readonly device?: Device;
-}
+export type TrainerOptions = DeviceOptions;
 
 /**
  * Trains the model of a plan. Long calls run outside the JavaScript thread, one at a time.
@@ -59,26 +47,25 @@ export class Trainer implements Disposable {
    *
    * @param plan The resolved plan.
    * @param options How to run.
+   * @throws {BowlineError} if the device is not here, or has not enough memory: what would fit is said.
    */
   constructor(plan: Plan, options: TrainerOptions = {}) {
     this.#vocab = plan.model.vocab;
     const text = utf8(JSON.stringify(plan));
     const status = new Status();
-    const device = utf8(JSON.stringify(deviceRequest(options.device ?? "cpu")));
-    this.#handle = core().bowline_trainer_new(
-      text,
-      text.length,
-      device,
-      device.length,
-      options.threads ?? 0,
-      status.bytes,
-    );
+    const device = utf8(JSON.stringify(deviceRequest(options)));
+    this.#handle = core().bowline_trainer_new(text, text.length, device, device.length, status.bytes);
     status.check();
   }
 
   /** Where it computes. */
   device(): DeviceInfo {
     return this.#read((id, out, status) => core().bowline_trainer_device(id, out, out.length, status));
+  }
+
+  /** The memory that it takes there, and what there was before it did. */
+  memory(): { readonly needed: Memory; readonly room: Room | null } {
+    return this.#read((id, out, status) => core().bowline_trainer_memory(id, out, out.length, status));
   }
 
   /** Reads, tokenizes and cuts the training data, or finds that in the cache. */

@@ -2,6 +2,7 @@
 #include "runtime.h"
 
 #include <cstdlib>
+#include <cstring>
 #include <map>
 #include <mutex>
 
@@ -84,8 +85,16 @@ cudaError_t cudaEventRecord(cudaEvent_t, cudaStream_t) { return cudaSuccess; }
 cudaError_t cudaEventSynchronize(cudaEvent_t) { return cudaSuccess; }
 cudaError_t cudaDeviceSynchronize() { return cudaSuccess; }
 
+// BOWLINE_EMULATOR_MISSING is a part that is not there: `driver` or `device`.
 cudaError_t cudaGetDeviceCount(int* count) {
-  *count = 1;
+  const char* missing = getenv("BOWLINE_EMULATOR_MISSING");
+  *count = missing ? 0 : 1;
+  if (!missing) return cudaSuccess;
+  return remember(strcmp(missing, "driver") == 0 ? cudaErrorInsufficientDriver : cudaErrorNoDevice);
+}
+
+cudaError_t cudaDriverGetVersion(int* version) {
+  *version = 13000;
   return cudaSuccess;
 }
 

@@ -57,9 +57,12 @@ BOWLINE_API int bowline_set_precision(bowline_device* device, int precision);
 BOWLINE_API int bowline_close(bowline_device* device);
 /* Writes the reason of the last failure, zero-terminated and cut to `size` bytes. */
 BOWLINE_API int bowline_error(bowline_device* device, char* host_text, size_t size);
-/* Writes the name, zero-terminated and cut to `size` bytes, and the bytes of memory in all and free. */
+/* Writes the name, zero-terminated and cut to `size` bytes, the bytes of memory in all and free, and the newest CUDA
+ * that the driver knows, 13020 for 13.2. */
 BOWLINE_API int bowline_info(bowline_device* device, char* host_name, size_t size, uint64_t* host_total,
-                             uint64_t* host_free);
+                             uint64_t* host_free, int32_t* host_driver);
+/* Writes the bytes of working memory that are kept for calls to come: the most that one took so far. */
+BOWLINE_API int bowline_working(bowline_device* device, uint64_t* host_bytes);
 
 /* --- memory --- */
 

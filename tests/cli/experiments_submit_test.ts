@@ -100,7 +100,16 @@ Deno.test("a slurm job goes back into the queue after a failure and at its time 
 
 Deno.test("a shell script starts a run again after a failure, and the run goes on", async () => {
   await using workspace = await Workspace.make();
-  await submit(workspace, workspace.manifest, "--scheduler", "shell", "--program", await writeFlaky(workspace));
+  await submit(
+    workspace,
+    workspace.manifest,
+    "--scheduler",
+    "shell",
+    "--device",
+    "cpu",
+    "--program",
+    await writeFlaky(workspace),
+  );
   const { code, stderr } = await system(workspace, "bash", "jobs/submit.sh");
   assert.equal(code, 0, stderr);
   assert.match(stderr, /^micro: attempt 1 of 6 ended with exit code 137$/m);
@@ -118,7 +127,19 @@ Deno.test("a shell script gives up after its retries, and at once where they wou
     name: "second",
   });
   const program = "bash 'a program.sh'";
-  await submit(workspace, workspace.manifest, other, "--scheduler", "shell", "--retries", "2", "--program", program);
+  await submit(
+    workspace,
+    workspace.manifest,
+    other,
+    "--scheduler",
+    "shell",
+    "--device",
+    "cpu",
+    "--retries",
+    "2",
+    "--program",
+    program,
+  );
   for (const [exit, attempts] of [[1, 3], [2, 1]] as const) {
     const script = `echo "$2" >> attempts; case $2 in */micro.json) exit ${exit} ;; esac`;
     await Deno.writeTextFile(workspace.at("a program.sh"), script);

@@ -42,6 +42,8 @@ export class Workspace implements AsyncDisposable {
   readonly manifest: string;
   /** The text's file. */
   readonly text: string;
+  /** Further variables of the environment of what is started. */
+  readonly env: Record<string, string> = {};
 
   private constructor(path: string) {
     this.path = path;
@@ -90,7 +92,7 @@ export class Workspace implements AsyncDisposable {
   }
 
   #spawn(command: string, args: string[], detached = false): Deno.ChildProcess {
-    const env = { BOWLINE_CACHE: this.at("cache"), NO_COLOR: "1" };
+    const env = { BOWLINE_CACHE: this.at("cache"), NO_COLOR: "1", ...this.env };
     const options = { args, cwd: this.path, env, detached, stdout: "piped", stderr: "piped" } as const;
     return new Deno.Command(command, options).spawn();
   }

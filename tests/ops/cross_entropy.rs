@@ -1,7 +1,7 @@
 //! Head and cross-entropy.
 
 use crate::common::*;
-use bowline::backend::Backend;
+use bowline::backend::{Backend, Memory};
 use bowline::cuda::Precision;
 
 const GRAD_SCALE: f32 = 0.37;

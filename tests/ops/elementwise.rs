@@ -1,7 +1,7 @@
 //! Fill, copy, add, sum of squares.
 
 use crate::common::*;
-use bowline::backend::Backend;
+use bowline::backend::{Backend, Memory};
 
 #[derive(Clone)]
 struct Elementwise {

@@ -1,5 +1,5 @@
 /** Runs a golden case and measures how far it is from what the published trainer did. */
-import type { Device } from "../../ffi/ts/device.ts";
+import type { DeviceOptions } from "../../ffi/ts/device.ts";
 import { Trainer } from "../../ffi/ts/trainer.ts";
 import type { Golden } from "./golden.ts";
 
@@ -27,9 +27,9 @@ export const MEDIAN_BOUNDS = { loss: 2e-6, weights: 5e-5 } as const;
 const LEAST_GRADIENT = 1e-5;
 
 /** Runs every step of a case. */
-export async function runCase(golden: Golden, device: Device = "cpu"): Promise<Errors> {
+export async function runCase(golden: Golden, { device, precision }: DeviceOptions = {}): Promise<Errors> {
   const { plan, tensors } = golden;
-  using trainer = new Trainer(plan, { device });
+  using trainer = new Trainer(plan, { device, precision });
   for (const [name, values] of gather(golden, "init/")) trainer.write(name, values);
   const train = tensors.i32("tokens/train").values;
   const evalTokens = tensors.i32("tokens/eval").values;

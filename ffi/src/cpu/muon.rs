@@ -36,10 +36,16 @@ pub fn step(updates: &mut [MuonUpdate<'_, Cpu>], step: MuonStep) {
     tasks.into_par_iter().with_max_len(1).for_each(|task| update(task, step));
 }
 
+/// Working memory of a thread: the update and its successor, and two products of its smaller side.
+pub fn thread_elements(rows: usize, cols: usize) -> usize {
+    let side = rows.min(cols);
+    2 * (rows * cols + side * side)
+}
+
 fn update(task: Task<'_>, step: MuonStep) {
     let Task { w, m, g, rows, cols, lr } = task;
-    let (size, side) = (w.len(), rows.min(cols));
-    scratch::with(2 * size + 2 * side * side, |buf| {
+    let size = w.len();
+    scratch::with(thread_elements(rows, cols), |buf| {
         let (x, rest) = buf.split_at_mut(size);
         let (spare, squares) = rest.split_at_mut(size);
         momentum(x, m, g, step.momentum, step.grad_scale);

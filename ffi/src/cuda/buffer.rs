@@ -54,6 +54,6 @@ impl<T: Pod> Buffer<T> {
 impl<T: Pod> Drop for Buffer<T> {
     fn drop(&mut self) {
         // Only a device that failed before refuses; that failure was told where it happened.
-        let _ = self.device.clone().release(self.memory.output().bytes());
+        let _ = self.device.free(&mut self.memory, self.len);
     }
 }

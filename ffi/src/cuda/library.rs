@@ -5,6 +5,7 @@ use std::error::Error as _;
 use std::ffi::c_void;
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
 use crate::error::{Error, Result};
@@ -71,6 +72,8 @@ unsafe impl Send for Handle {}
 pub struct Device {
     functions: Functions,
     handle: Mutex<Handle>,
+    /// Bytes of all buffers.
+    allocated: AtomicU64,
 }
 
 /// The functions of kernels.h that take a device and answer a status: their addresses, and a method for each.
@@ -103,7 +106,8 @@ functions! {
     close();
     set_precision(precision: i32);
     error(text: Out<u8>, size: usize);
-    info(name: Out<u8>, size: usize, total: Out<u64>, free: Out<u64>);
+    info(name: Out<u8>, size: usize, total: Out<u64>, free: Out<u64>, driver: Out<i32>);
+    working(bytes: Out<u64>);
 
     alloc(memory: Out<*mut c_void>, bytes: usize);
     release(memory: Out<u8>);
@@ -214,7 +218,7 @@ impl Device {
         if handle.is_null() {
             return Err(Error::Device("Cannot open a device: no host memory is left".into()));
         }
-        let device = Device { functions, handle: Mutex::new(Handle(handle)) };
+        let device = Device { functions, handle: Mutex::new(Handle(handle)), allocated: AtomicU64::new(0) };
         device.check(&device.lock(), status)?;
         Ok(device)
     }
@@ -224,7 +228,21 @@ impl Device {
         let bytes = len.checked_mul(size_of::<T>()).ok_or_else(|| Error::Device(format!("Cannot allocate {len} elements")))?;
         let mut at = [std::ptr::null_mut()];
         self.alloc(Out::host(&mut at), bytes)?;
+        self.allocated.fetch_add(bytes as u64, Ordering::Relaxed);
         Ok(Memory(at[0].cast()))
+    }
+
+    /// Frees what [`Device::memory`] gave for `len` elements.
+    pub fn free<T>(&self, memory: &mut Memory<T>, len: usize) -> Result<()> {
+        self.allocated.fetch_sub((len * size_of::<T>()) as u64, Ordering::Relaxed);
+        self.release(memory.output().bytes())
+    }
+
+    /// Bytes of all buffers, and of the library's working memory.
+    pub fn held(&self) -> Result<[u64; 2]> {
+        let mut bytes = [0];
+        self.working(Out::host(&mut bytes))?;
+        Ok([self.allocated.load(Ordering::Relaxed), bytes[0]])
     }
 
     fn lock(&self) -> MutexGuard<'_, Handle> {

@@ -17,6 +17,7 @@ mod rmsnorm;
 mod rope;
 mod router;
 mod swiglu;
+pub mod working;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -26,7 +27,8 @@ use library::{Device, Out};
 use serde::{Deserialize, Serialize};
 
 use crate::backend::{
-    AdamwStep, AdamwUpdate, AttentionDims, Backend, DispatchPlan, MuonStep, MuonUpdate, RouterLoss, RouterRule, RouterStats, Routing,
+    AdamwStep, AdamwUpdate, AttentionDims, Backend, DispatchPlan, Memory, MuonStep, MuonUpdate, RouterLoss, RouterRule, RouterStats,
+    Routing,
 };
 use crate::error::Result;
 
@@ -80,6 +82,8 @@ pub struct DeviceInfo {
     /// Bytes of memory.
     pub total: u64,
     pub free: u64,
+    /// The newest CUDA that the driver knows, such as `13.0`.
+    pub driver: String,
 }
 
 impl Cuda {
@@ -96,17 +100,22 @@ impl Cuda {
 
     pub fn info(&self) -> Result<DeviceInfo> {
         const NAME_BYTES: usize = 256;
-        let (mut name, mut total, mut free) = ([0; NAME_BYTES], [0], [0]);
-        self.device.info(Out::host(&mut name), NAME_BYTES, Out::host(&mut total), Out::host(&mut free))?;
-        Ok(DeviceInfo { name: library::until_zero(&name), total: total[0], free: free[0] })
+        let (mut name, mut total, mut free, mut driver) = ([0; NAME_BYTES], [0], [0], [0]);
+        let [total_out, free_out] = [&mut total, &mut free].map(|x| Out::host(x));
+        self.device.info(Out::host(&mut name), NAME_BYTES, total_out, free_out, Out::host(&mut driver))?;
+        let driver = format!("{}.{}", driver[0] / 1000, driver[0] % 1000 / 10);
+        Ok(DeviceInfo { name: library::until_zero(&name), total: total[0], free: free[0], driver })
+    }
+
+    /// Bytes that are allocated: by all buffers, and as working memory of the kernel library.
+    pub fn held(&self) -> Result<[u64; 2]> {
+        self.device.held()
     }
 }
 
-impl Backend for Cuda {
+impl Memory for Cuda {
     type F = F;
     type I = I;
-
-    // --- memory ---
 
     fn zeros(&self, len: usize) -> Result<F> {
         F::zeros(&self.device, len)
@@ -132,6 +141,12 @@ impl Backend for Cuda {
     }
     fn host_mut<'a>(&self, _: &'a mut F) -> Option<&'a mut [f32]> {
         None
+    }
+}
+
+impl Backend for Cuda {
+    fn lanes(&self) -> Result<Vec<Cuda>> {
+        Ok(vec![Cuda { device: self.device.clone() }])
     }
 
     // --- elementwise ---

@@ -2,18 +2,18 @@
 
 use super::dense::{self, DenseSaved, DenseScratch};
 use super::moe::{self, MoeSaved, MoeScratch};
-use crate::backend::{Backend, RouterLoss};
+use crate::backend::{Backend, Memory, RouterLoss};
 use crate::error::{Error, Result};
 use crate::layout::{DenseUse, FfnUse, MoeUse};
 
 /// All that backward may read of the forward pass. Sites that use it in turn may be of either kind.
-pub struct FfnSaved<B: Backend> {
+pub struct FfnSaved<B: Memory> {
     moe: Option<MoeSaved<B>>,
     dense: Option<DenseSaved<B>>,
 }
 
 /// Buffers whose content does not outlive a call.
-pub struct FfnScratch<B: Backend> {
+pub struct FfnScratch<B: Memory> {
     moe: MoeScratch<B>,
     dense: DenseScratch<B>,
 }
@@ -28,7 +28,7 @@ fn widest(sites: &[MoeUse]) -> Option<MoeUse> {
     })
 }
 
-impl<B: Backend> FfnSaved<B> {
+impl<B: Memory> FfnSaved<B> {
     /// Room for `t` tokens of any one of `sites`.
     pub fn new<'a>(b: &B, sites: impl IntoIterator<Item = &'a FfnUse>, d: usize, t: usize) -> Result<Self> {
         let (mut moe, mut dense) = (Vec::new(), Vec::<DenseUse>::new());
@@ -48,7 +48,7 @@ impl<B: Backend> FfnSaved<B> {
     }
 }
 
-impl<B: Backend> FfnScratch<B> {
+impl<B: Memory> FfnScratch<B> {
     /// Room for `t` tokens of the widest sites; gradients only when `train`.
     pub fn new<'a>(b: &B, sites: impl Iterator<Item = &'a FfnUse> + Clone, d: usize, t: usize, train: bool) -> Result<Self> {
         let moe = sites.clone().filter_map(|site| site.moe().copied());

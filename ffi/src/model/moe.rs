@@ -3,12 +3,12 @@
 //! Kept for the backward pass: the site's input rows, the experts' pre-activation and the routing. The combine weight is
 //! folded into the activation, so the experts' output is never stored: its gradient is `<W_down^T d_out, activation>`.
 
-use crate::backend::{Backend, DispatchPlan, RouterLoss, RouterStats, Routing};
+use crate::backend::{Backend, DispatchPlan, Memory, RouterLoss, RouterStats, Routing};
 use crate::error::Result;
 use crate::layout::MoeUse;
 
 /// All that backward may read of the forward pass.
-pub struct MoeSaved<B: Backend> {
+pub struct MoeSaved<B: Memory> {
     /// (T, D) the input of this half
     h_in: B::F,
     /// (N, 2F)
@@ -20,7 +20,7 @@ pub struct MoeSaved<B: Backend> {
 }
 
 /// Buffers whose content does not outlive a call.
-pub struct MoeScratch<B: Backend> {
+pub struct MoeScratch<B: Memory> {
     /// (T, D)
     x: B::F,
     d_x: B::F,
@@ -38,7 +38,7 @@ pub struct MoeScratch<B: Backend> {
     d_combine_weights: B::F,
 }
 
-impl<B: Backend> MoeSaved<B> {
+impl<B: Memory> MoeSaved<B> {
     /// Room for `t` tokens.
     pub fn new(b: &B, site: &MoeUse, d: usize, t: usize) -> Result<Self> {
         let (e, n) = (site.rule.experts, t * site.rule.top_k);
@@ -52,7 +52,7 @@ impl<B: Backend> MoeSaved<B> {
     }
 }
 
-impl<B: Backend> MoeScratch<B> {
+impl<B: Memory> MoeScratch<B> {
     /// Room for `t` tokens of the widest site; gradients only when `train`.
     pub fn new(b: &B, sites: impl Iterator<Item = MoeUse> + Clone, d: usize, t: usize, train: bool) -> Result<Self> {
         let largest = |f: &dyn Fn(&MoeUse) -> usize| t * sites.clone().map(|s| f(&s)).max().unwrap_or(0);

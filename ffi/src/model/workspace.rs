@@ -3,7 +3,7 @@
 use super::Model;
 use super::attention::{self, AttentionSaved, AttentionScratch};
 use super::ffn::{self, FfnSaved, FfnScratch};
-use crate::backend::{Backend, BalanceCounts, RouterLoss, RouterStats};
+use crate::backend::{Backend, BalanceCounts, Memory, RouterLoss, RouterStats};
 use crate::data::Watch;
 use crate::error::{Error, Result};
 use crate::layout::Layout;
@@ -29,7 +29,7 @@ impl MicroStep {
 }
 
 /// Activations and scratch for micro-batches of up to `batch` windows of `seq` tokens.
-pub struct Workspace<B: Backend> {
+pub struct Workspace<B: Memory> {
     batch: usize,
     seq: usize,
     /// Windows loaded now.
@@ -54,11 +54,18 @@ pub struct Workspace<B: Backend> {
     pub expert_ids: Vec<Vec<i32>>,
 }
 
-impl<B: Backend> Workspace<B> {
-    /// Allocates for training, or with `train` false for evaluation only (no gradients; activations of one site at a time).
-    pub fn new(b: &B, layout: &Layout, batch: usize, seq: usize, train: bool, recompute: bool) -> Result<Self> {
-        let (t, d) = (batch * seq, layout.width);
-        let sites = layout.sites.iter();
+/// What the backward pass reads of all sites.
+pub struct Activations<B: Memory> {
+    /// One per site, or a single one that every site uses in turn.
+    saved: Vec<(AttentionSaved<B>, FfnSaved<B>)>,
+    /// (T, D) per site: what its activations are recomputed from. Empty unless recomputing.
+    inputs: Vec<B::F>,
+}
+
+impl<B: Memory> Activations<B> {
+    /// As for [`Workspace::new`].
+    pub fn new(b: &B, layout: &Layout, t: usize, train: bool, recompute: bool) -> Result<Self> {
+        let (d, sites) = (layout.width, layout.sites.iter());
         let saved = if train && !recompute {
             sites
                 .clone()
@@ -68,7 +75,17 @@ impl<B: Backend> Workspace<B> {
             let largest = sites.clone().max_by_key(|s| s.attention.q_width() + s.attention.kv_width()).expect("a checked plan has sites");
             vec![(AttentionSaved::new(b, &largest.attention, d, t)?, FfnSaved::new(b, sites.clone().map(|s| &s.ffn), d, t)?)]
         };
-        let inputs = if train && recompute { sites.clone().map(|_| b.zeros(t * d)).collect::<Result<_>>()? } else { Vec::new() };
+        let inputs = if train && recompute { sites.map(|_| b.zeros(t * d)).collect::<Result<_>>()? } else { Vec::new() };
+        Ok(Activations { saved, inputs })
+    }
+}
+
+impl<B: Memory> Workspace<B> {
+    /// Allocates for training, or with `train` false for evaluation only (no gradients; activations of one site at a time).
+    pub fn new(b: &B, layout: &Layout, batch: usize, seq: usize, train: bool, recompute: bool) -> Result<Self> {
+        let (t, d) = (batch * seq, layout.width);
+        let sites = layout.sites.iter();
+        let Activations { saved, inputs } = Activations::new(b, layout, t, train, recompute)?;
         Ok(Workspace {
             batch,
             seq,
@@ -87,7 +104,9 @@ impl<B: Backend> Workspace<B> {
             expert_ids: Vec::new(),
         })
     }
+}
 
+impl<B: Backend> Workspace<B> {
     /// Takes whole windows (B, S+1) as inputs and targets; with `mask_last` the last target of each window does not count.
     /// Returns the number of targets.
     pub fn load(&mut self, b: &B, layout: &Layout, windows: &[i32], mask_last: bool) -> Result<usize> {

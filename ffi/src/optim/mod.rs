@@ -1,6 +1,6 @@
 //! The optimizers over all parameters: every bank is updated once, whatever the number of its uses.
 
-use crate::backend::{AdamwStep, AdamwUpdate, Backend, MuonStep, MuonUpdate};
+use crate::backend::{AdamwStep, AdamwUpdate, Backend, Memory, MuonStep, MuonUpdate};
 use crate::error::Result;
 use crate::layout::{Layout, ParamSpec};
 use crate::model::Model;
@@ -9,7 +9,7 @@ use crate::plan::{OptimizerKind, OptimizerSpec};
 pub mod schedule;
 
 /// Moments of all parameters.
-pub struct Optimizer<B: Backend> {
+pub struct Optimizer<B: Memory> {
     /// Muon's momentum or AdamW's first moment.
     pub first: Vec<B::F>,
     /// AdamW's second moment; empty for Muon.
@@ -30,7 +30,7 @@ pub enum Moment {
     Second,
 }
 
-impl<B: Backend> Optimizer<B> {
+impl<B: Memory> Optimizer<B> {
     /// Zeroed moments.
     pub fn new(b: &B, layout: &Layout) -> Result<Self> {
         let second = |p: &ParamSpec| b.zeros(if p.optimizer == OptimizerKind::Adamw { p.size() } else { 0 });
@@ -62,7 +62,9 @@ impl<B: Backend> Optimizer<B> {
             Moment::Second => &self.second[param],
         }
     }
+}
 
+impl<B: Backend> Optimizer<B> {
     /// Update number `update` (from 1) of all parameters, with gradients scaled by `grad_scale`.
     pub fn step(
         &mut self,
