@@ -3,10 +3,10 @@
  * that is built, in dist/; `--emulated` adds the one of the emulated GPU, `--output` names the file. The corpora are
  * not inside: the core reads files, and these would not be files.
  */
+import { Command } from "@cliffy/command";
 import { basename, join } from "@std/path";
 import { libraryCandidates } from "../ffi/ts/library.ts";
 import { CARRIED, list, LISTING } from "./carried.ts";
-import { Command } from "@cliffy/command";
 
 await new Command()
   .name("compile")
@@ -43,8 +43,8 @@ await new Command()
 /** Lays the libraries where the executable will look for them. */
 function carry(paths: readonly string[]): void {
   const libraries = new Map(paths.map((path) => [basename(path), Deno.readFileSync(path)]));
-  if (isFile(join(CARRIED, LISTING))) Deno.removeSync(CARRIED, { recursive: true });
   Deno.mkdirSync(CARRIED, { recursive: true });
+  for (const { name } of [...Deno.readDirSync(CARRIED)]) Deno.removeSync(join(CARRIED, name));
   for (const [name, bytes] of libraries) Deno.writeFileSync(join(CARRIED, name), bytes);
   Deno.writeTextFileSync(join(CARRIED, LISTING), JSON.stringify(list(libraries)));
 }

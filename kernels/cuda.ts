@@ -102,12 +102,9 @@ if (import.meta.main) {
       for (const { file, kernel, target, registers } of uses) console.log(`${file} ${kernel} ${target} ${registers}`);
     }
     const most = uses.reduce((a, b) => (a.registers < b.registers ? b : a));
-    console.log(
-      `${uses.length / TARGETS.length} kernels for each of ${
-        TARGETS.map((target) => `sm_${target}`).join(", ")
-      }, at most ${most.registers} ` +
-        `registers (${most.file} ${most.kernel}, ${most.target})`,
-    );
+    const targets = TARGETS.map((target) => `sm_${target}`).join(", ");
+    const worst = `${most.registers} registers (${most.file} ${most.kernel}, ${most.target})`;
+    console.log(`${uses.length / TARGETS.length} kernels for each of ${targets}, at most ${worst}`);
     console.log(library);
   } catch (error) {
     console.error(error instanceof Error ? error.message : error);

@@ -11,6 +11,9 @@ const SOURCES = ["cli", "deno.json", "experiments", "ffi/ts", "kernels", "mod.ts
 /** Packages that these do not use. */
 const UNUSED = /^(@stdlib|gpt-tokenizer)/;
 
+/** Golden cases that go along: a family each, and wider tied banks. */
+const CASES = /^(olmoe-g4|olmoe-g4-w2x|qwen3moe-g4|deepseek-g2)\./;
+
 /** Golden cases where developers have them. */
 export const GOLDEN = join(Deno.env.get("BOWLINE_SHARED") ?? join(root, "..", "shared"), "golden", "arch");
 
@@ -58,7 +61,9 @@ export async function layOut(folder: string, { library, golden }: Carried): Prom
   await copy(library, join(folder, "kernels", "build", basename(library)));
   await run("strip", ["-o", join(folder, "ops"), await buildOps()]);
   if (golden !== null) {
-    for await (const { name } of Deno.readDir(golden)) await copy(join(golden, name), join(folder, "golden", name));
+    for await (const { name } of Deno.readDir(golden)) {
+      if (CASES.test(name)) await copy(join(golden, name), join(folder, "golden", name));
+    }
   }
   const packages = join("node_modules", ".deno");
   await Deno.mkdir(join(folder, packages), { recursive: true });

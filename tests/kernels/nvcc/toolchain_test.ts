@@ -88,3 +88,29 @@ Deno.test("without Python one line says what is missing, and nothing is left", (
       /^Cannot install the CUDA toolchain: there is no python3; wanted Python 3 .*, or CUDA_HOME\n$/,
     );
   }));
+
+const hasPython = await new Deno.Command("python3", { args: ["-c", "import ensurepip, venv"] }).output()
+  .then(({ success }) => success, () => false);
+if (!hasPython) {
+  if (Deno.env.get("CI") === "true") throw new Error("Cannot test the CUDA toolchain: there is no Python with venv");
+  console.log("skip the test of the CUDA toolchain without a network: there is no Python with venv");
+}
+
+Deno.test(
+  "without a network one line says what could not be had, and nothing is left",
+  { ignore: !hasPython },
+  () =>
+    withoutToolkit(async (run) => {
+      const nowhere = "http://127.0.0.1:9/";
+      const stderr = await run({
+        PIP_INDEX_URL: nowhere,
+        PIP_FIND_LINKS: "",
+        PIP_RETRIES: "0",
+        PIP_CONFIG_FILE: "/dev/null",
+      });
+      assert.match(
+        stderr,
+        /^Cannot install the CUDA toolchain: ERROR: .*nvidia-cuda-.*; wanted the network, or CUDA_HOME\n$/,
+      );
+    }),
+);
