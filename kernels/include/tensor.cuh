@@ -112,16 +112,14 @@ inline Write way_to_write(const TensorProducts& p) {
   return has_pairs ? Write::PAIRS : Write::SINGLES;
 }
 
-// Writes `value` and what it is added to.
-__device__ inline void write_sum(const TensorProducts& p, float* at, float value) {
-  *at = (p.is_added ? *at : 0.0f) + p.alpha * value;
+// Writes one sum, and answers what is there then.
+__device__ inline float write_sum(const TensorProducts& p, float* at, float sum) {
+  return *at = (p.is_added ? *at : 0.0f) + p.alpha * sum;
 }
 
 // Writes an element of the upper half and the one that mirrors it; `right` columns right of the diagonal.
-__device__ inline void write_mirrored(const TensorProducts& p, float* at, float value, int right) {
-  if (right < 0) return;
-  write_sum(p, at, value);
-  at[right * (p.n - 1)] = *at;
+__device__ inline void write_mirrored(const TensorProducts& p, float* at, float sum, int right) {
+  if (right >= 0) at[right * (p.n - 1)] = write_sum(p, at, sum);
 }
 
 // Writes two neighbours of a row, the first in an even column.
