@@ -79,7 +79,8 @@ fn attention(site: &AttentionUse, t: usize, is_training: bool, is_bf16: bool) ->
     let copied = |copies: usize| if is_bf16 { copies * of_row } else { 0 };
     let mut calls = Vec::new();
     if is_training {
-        calls.extend([vec![copied(rows + 2 * kv_rows)], vec![copied(2 * (rows + kv_rows)) + F32 * rows]]);
+        let [q, k, v, d_out] = [rows, kv_rows, kv_rows, rows].map(copied);
+        calls.extend([vec![q, k, v], vec![q, k, v, d_out, F32 * rows]]);
         for width in [site.q_width(), site.kv_width()] {
             match site.options.qk_norm {
                 QkNorm::None => {}
