@@ -84,13 +84,14 @@ class Call {
   char* scratch(size_t bytes) {
     if (used_ == 0) grow();
     if (status_ != BOWLINE_OK) return nullptr;
-    const size_t place = used_;
-    used_ += (bytes + PIECE - 1) / PIECE * PIECE;
-    if (used_ > device_->scratch_wanted) device_->scratch_wanted = used_;
-    if (used_ <= device_->scratch_bytes) return device_->scratch + place;
-    void* memory = nullptr;
-    if (!check(cudaMalloc(&memory, used_ - place))) return nullptr;
-    device_->beyond.emplace_back(place, memory);
+    const size_t place = used_, end = place + (bytes + PIECE - 1) / PIECE * PIECE;
+    void* memory = device_->scratch + place;
+    if (end > device_->scratch_bytes) {
+      if (!check(cudaMalloc(&memory, end - place))) return nullptr;
+      device_->beyond.emplace_back(place, memory);
+      if (end > device_->scratch_wanted) device_->scratch_wanted = end;
+    }
+    used_ = end;
     return static_cast<char*>(memory);
   }
 
@@ -123,22 +124,27 @@ class Call {
   }
 
  private:
-  bowline_device* device_;
-  const char* action_;
   // Pieces start at multiples of it: what a GPU's own allocations are aligned to.
   static constexpr size_t PIECE = 256;
 
-  // Makes the working memory as large as a call wanted it.
+  // Makes the working memory as large as a call wanted it. Where there is no room for all of it any more, the pieces are
+  // allocated apart.
   void grow() {
     give_back(0);
     if (device_->scratch_wanted <= device_->scratch_bytes) return;
     free_scratch();
     void* memory = nullptr;
-    if (!check(cudaMalloc(&memory, device_->scratch_wanted))) return;
-    device_->scratch = static_cast<char*>(memory);
-    device_->scratch_bytes = device_->scratch_wanted;
+    if (cudaMalloc(&memory, device_->scratch_wanted) == cudaSuccess) {
+      device_->scratch = static_cast<char*>(memory);
+      device_->scratch_bytes = device_->scratch_wanted;
+    } else {
+      cudaGetLastError();  // forgotten: it is no failure of the call
+    }
+    device_->scratch_wanted = device_->scratch_bytes;
   }
 
+  bowline_device* device_;
+  const char* action_;
   size_t used_ = 0;
   bowline_status status_ = BOWLINE_OK;
 };
