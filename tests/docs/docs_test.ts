@@ -34,7 +34,9 @@ Deno.test("CONTRIBUTING gives a reason for every dependency", async () => {
   const inTests = [...(await read("tests/tokenizers/cl100k_test.ts")).matchAll(/from "npm:(.+?)@/g)].map((match) =>
     match[1]!
   );
-  assert.deepEqual(listed.sort(), [...crates, ...packages, ...inTests, "commander"].sort());
+  const wheels = [...(await read("kernels/toolchain.txt")).matchAll(/^([\w-]+)==/gm)].map((match) => match[1]!);
+  assert.equal(wheels.length, 5);
+  assert.deepEqual(listed.sort(), [...crates, ...packages, ...wheels, ...inTests, "commander"].sort());
 });
 
 Deno.test("CI runs tasks and scripts that are there, with one version of Deno", async () => {

@@ -3,11 +3,12 @@
  * is wrong. `--pack` makes a folder that does the same on a machine without Rust, Deno and network.
  */
 import { Command, EnumType, ValidationError } from "@cliffy/command";
-import { resolve } from "@std/path";
+import { join, resolve } from "@std/path";
+import { messageOf } from "../../cli/errors.ts";
+import { buildLibrary } from "../../kernels/build.ts";
 import { buildCuda } from "../../kernels/cuda.ts";
 import { exists } from "../../kernels/objects.ts";
 import { provideToolchain } from "../../kernels/toolchain.ts";
-import { messageOf } from "../../cli/errors.ts";
 import { Card } from "./card.ts";
 import { checkGolden } from "./golden.ts";
 import type { Options } from "./options.ts";
@@ -71,14 +72,14 @@ async function run(
   }
 }
 
-/** The kernel library that is built or carried, or that nvcc makes now. */
+/** The kernel library: made of a checkout's sources, or the one that a packed folder carries. */
 async function provideLibrary(device: keyof typeof KERNELS): Promise<string> {
   const named = Deno.env.get("BOWLINE_KERNELS");
   if (named) return resolve(named);
-  const library = new URL(`../../kernels/build/${KERNELS[device]}`, import.meta.url).pathname;
-  if (device === "cuda" && !exists(library)) return (await buildCuda(await provideToolchain())).library;
-  if (!exists(library)) throw new RangeError(`Cannot find ${library}: it is not built; run "deno task build:emulated"`);
-  return library;
+  const root = new URL("../../", import.meta.url).pathname;
+  const library = join(root, "kernels", "build", KERNELS[device]);
+  if (exists(library) && !exists(join(root, ".git"))) return library;
+  return device === "cuda" ? (await buildCuda(await provideToolchain())).library : await buildLibrary("emulated");
 }
 
 function nameOf(library: string): string {

@@ -25,7 +25,7 @@ export async function checkSanitizer(options: Options): Promise<Row[]> {
   if (options.device === "cuda-emulated") {
     return [{ check: "compute-sanitizer", is: "the emulator has a checker of its own", verdict: "skipped" }];
   }
-  if (await findProgram("compute-sanitizer") === null) {
+  if (!await isInstalled("compute-sanitizer")) {
     return [{ check: "compute-sanitizer", is: "it is not installed", verdict: "skipped" }];
   }
   const rows: Row[] = [];
@@ -47,12 +47,11 @@ async function start(program: string, args: readonly string[], { device, library
   return { isGood: success, output: text.decode(stdout) + text.decode(stderr) };
 }
 
-async function findProgram(name: string): Promise<string | null> {
+async function isInstalled(program: string): Promise<boolean> {
   try {
-    await new Deno.Command(name, { args: ["--version"], stdout: "null", stderr: "null" }).output();
-    return name;
+    return (await new Deno.Command(program, { args: ["--version"], stdout: "null", stderr: "null" }).output()).success;
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return null;
+    if (error instanceof Deno.errors.NotFound) return false;
     throw error;
   }
 }

@@ -9,6 +9,7 @@ use libloading::Library;
 /// Orders of execution that every case runs in; 0 is the natural one.
 const SEEDS: usize = 5;
 
+/// Which of the two it is.
 fn kind() -> Kind {
     if std::env::var_os("BOWLINE_DEVICE").is_some_and(|name| name == "cuda") { Kind::Gpu } else { Kind::Emulated }
 }
