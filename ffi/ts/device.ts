@@ -18,8 +18,19 @@ export interface DeviceInfo {
   readonly fallback: string | null;
 }
 
-/** A device as the core takes it: kernel libraries are looked for beside the core, and where they are built. */
-export function deviceRequest(name: Device): { readonly name: Device; readonly folders: readonly string[] } {
+/** A device as the core takes it. */
+export interface DeviceRequest {
+  /** What is wanted. */
+  readonly name: Device;
+  /** Where kernel libraries are looked for: beside the core, and where they are built. */
+  readonly folders: readonly string[];
+  /** Whether the processes of a launcher train together. */
+  readonly parallel: boolean;
+}
+
+/** The request for a device. */
+export function deviceRequest(name: Device, parallel: boolean): DeviceRequest {
   const here = import.meta.dirname;
-  return { name, folders: [dirname(corePath()), ...(here ? [join(here, "..", "..", "kernels", "build")] : [])] };
+  const folders = [dirname(corePath()), ...(here ? [join(here, "..", "..", "kernels", "build")] : [])];
+  return { name, folders, parallel };
 }

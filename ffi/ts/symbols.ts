@@ -5,7 +5,7 @@
  */
 
 /** The ABI this table was written for; the core must answer the same number. */
-export const ABI_VERSION = 4;
+export const ABI_VERSION = 5;
 
 /** All functions of the core. */
 export const SYMBOLS = {
@@ -32,6 +32,28 @@ export const SYMBOLS = {
   bowline_trainer_device: {
     parameters: ["u32", /* trainer */ "buffer", /* uint8_t* out */ "u32", /* uint32_t cap */ "buffer" /* Status* */],
     result: "u32", /* bytes */
+  },
+  bowline_place: {
+    parameters: ["buffer", /* uint8_t* out */ "u32", /* uint32_t cap */ "buffer" /* Status* */],
+    result: "u32", /* bytes */
+  },
+  bowline_trainer_ranks: {
+    parameters: ["u32", /* trainer */ "buffer", /* uint8_t* out */ "u32", /* uint32_t cap */ "buffer" /* Status* */],
+    result: "u32", /* bytes */
+  },
+  bowline_trainer_leave: {
+    parameters: ["u32", /* trainer */ "buffer" /* Status* */],
+    result: "i32",
+    nonblocking: true,
+  },
+  bowline_trainer_fail: {
+    parameters: [
+      "u32", /* trainer */
+      "buffer", /* const uint8_t* reason */
+      "u32", /* uint32_t len */
+      "buffer", /* Status* */
+    ],
+    result: "i32",
   },
   bowline_trainer_attach_data: {
     parameters: [

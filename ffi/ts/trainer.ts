@@ -3,6 +3,7 @@ import type { Plan } from "../../experiments/plan.ts";
 import type { DataInfo, DataRequest } from "./data.ts";
 import { type Device, type DeviceInfo, deviceRequest } from "./device.ts";
 import { core, readJson, utf8 } from "./library.ts";
+import type { Ranks } from "./place.ts";
 import { Stats, type StatValues } from "./stats.ts";
 import { BowlineError, Status } from "./status.ts";
 
@@ -30,6 +31,13 @@ export interface TrainerOptions {
    * @default {"cpu"}
    */
   readonly device?: Device;
+  /**
+   * Whether the processes that a launcher (torchrun, mpirun, srun) started train together, this one among them. All then
+   * make the same calls in the same order, `leave` last.
+   *
+   * @default {false}
+   */
+  readonly parallel?: boolean;
 }
 
 /**
@@ -64,7 +72,7 @@ export class Trainer implements Disposable {
     this.#vocab = plan.model.vocab;
     const text = utf8(JSON.stringify(plan));
     const status = new Status();
-    const device = utf8(JSON.stringify(deviceRequest(options.device ?? "cpu")));
+    const device = utf8(JSON.stringify(deviceRequest(options.device ?? "cpu", options.parallel ?? false)));
     this.#handle = core().bowline_trainer_new(
       text,
       text.length,
@@ -79,6 +87,24 @@ export class Trainer implements Disposable {
   /** Where it computes. */
   device(): DeviceInfo {
     return this.#read((id, out, status) => core().bowline_trainer_device(id, out, out.length, status));
+  }
+
+  /** Its place among the processes that train together. */
+  ranks(): Ranks {
+    return this.#read((id, out, status) => core().bowline_trainer_ranks(id, out, out.length, status));
+  }
+
+  /** Ends training for all processes together; the trainer is only to be disposed then. */
+  async leave(): Promise<void> {
+    await this.#run((id, status) => core().bowline_trainer_leave(id, status));
+  }
+
+  /** Tells the other processes that this one cannot go on, which ends them; does nothing where there are none. */
+  fail(reason: string): void {
+    const text = utf8(reason);
+    const status = new Status();
+    core().bowline_trainer_fail(this.#idle(), text, text.length, status.bytes);
+    status.check();
   }
 
   /** Reads, tokenizes and cuts the training data, or finds that in the cache. */

@@ -19,6 +19,8 @@ struct bowline_device {
   int precision;
   // Reason of the last failure.
   std::string error;
+  // The ranks that were joined, or null.
+  struct bowline_comm* comm = nullptr;
 };
 
 // Threads of a block, unless a kernel says otherwise: 8 warps.
@@ -61,6 +63,9 @@ class Call {
 
   // Blocks of a launch whose work is known on the device only.
   unsigned full_grid() const { return static_cast<unsigned>(device_->max_blocks); }
+
+  // Of this call.
+  bowline_device* device() const { return device_; }
 
   // Working memory of `bytes` bytes of unspecified content until the next call, or null after an error.
   char* scratch(size_t bytes) {

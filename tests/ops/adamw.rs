@@ -37,7 +37,7 @@ impl Case for Adamw {
             self.parameters.iter().map(|(p, lr)| (p.each_ref().map(|v| Floats::new(b, v)), p[0].len(), *lr)).collect();
         let mut updates: Vec<_> = buffers
             .iter_mut()
-            .map(|([w, m, v, g], n, lr)| AdamwUpdate { w: &mut w.buf, m: &mut m.buf, v: &mut v.buf, g: &g.buf, n: *n, lr: *lr })
+            .map(|([w, m, v, g], n, lr)| AdamwUpdate { w: &mut w.buf, m: &mut m.buf, v: &mut v.buf, g: &g.buf, at: 0, n: *n, lr: *lr })
             .collect();
         b.adamw_step(&mut updates, self.step).unwrap();
         drop(updates);
@@ -80,7 +80,7 @@ fn first_update_moves_by_the_learning_rate() {
     let [mut w, mut m, mut v] = [(); 3].map(|()| Floats::new(b, &[0.0; 3]));
     let g = Floats::new(b, &[0.5, -2.0, 1e-3]);
     let step = AdamwStep { beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 0.1, update: 1, grad_scale: 1.0 };
-    b.adamw_step(&mut [AdamwUpdate { w: &mut w.buf, m: &mut m.buf, v: &mut v.buf, g: &g.buf, n: 3, lr: 0.1 }], step).unwrap();
+    b.adamw_step(&mut [AdamwUpdate { w: &mut w.buf, m: &mut m.buf, v: &mut v.buf, g: &g.buf, at: 0, n: 3, lr: 0.1 }], step).unwrap();
     // eps against sqrt(v) = 1e-3 is 1e-5
     within("w", &w.read(b), &[-0.1, 0.1, -0.1], Tolerance { atol: 0.0, rtol: 2e-5 }).unwrap();
 }

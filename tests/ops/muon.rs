@@ -80,6 +80,7 @@ impl Case for Muon {
                 w: &mut w.buf,
                 m: &mut m.buf,
                 g: &g.buf,
+                at: 0,
                 count: p.count,
                 rows: p.rows,
                 cols: p.cols,

@@ -13,6 +13,7 @@ use super::device::{AnyTrainer, DeviceRequest, with_trainer};
 use super::handles::{self, Entry, JobCall, Object, Work, lock};
 use super::stats::Stats;
 use crate::backend::Backend;
+use crate::comm::Place;
 use crate::cpu::{self, Cpu};
 use crate::data::jobs::report;
 use crate::data::{Settings, Watch, open_stream, prepare};
@@ -24,7 +25,7 @@ use crate::score::{ScoreRequest, score};
 use crate::train::{EvalReport, StepReport, open_model};
 
 /// Version of the C functions; `ffi/ts/library.ts` wants the same.
-pub const ABI_VERSION: u32 = 4;
+pub const ABI_VERSION: u32 = 5;
 
 fn trainer(entry: &Entry, id: u32) -> Result<MutexGuard<'_, AnyTrainer>> {
     match &entry.object {
@@ -64,6 +65,41 @@ pub fn trainer_device(id: u32) -> Result<String> {
     serde_json::to_string(trainer.opened()).map_err(|e| Error::Internal(e.to_string()))
 }
 
+/// This process among those that a launcher started, by its environment.
+pub fn place() -> Result<String> {
+    serde_json::to_string(&Place::from_environment()?).map_err(|e| Error::Internal(e.to_string()))
+}
+
+/// The place that a trainer took, and what connects it with the others.
+pub fn trainer_ranks(id: u32) -> Result<String> {
+    let entry = handles::get(id)?;
+    let trainer = trainer(&entry, id)?;
+    let (place, engine) = with_trainer!(&*trainer, t => (t.comm().place().clone(), t.comm().engine()));
+    Ok(json!({ "rank": place.rank, "world": place.world, "engine": engine }).to_string())
+}
+
+/// The end of training, for all ranks together.
+pub fn leave(id: u32) -> Result<()> {
+    let entry = handles::get(id)?;
+    let trainer = &mut *trainer(&entry, id)?;
+    let result = with_trainer!(trainer, t => t.leave());
+    together(trainer, result)
+}
+
+/// The caller cannot go on: ends all other ranks, which say why.
+pub fn fail(id: u32, reason: &str) -> Result<()> {
+    let entry = handles::get(id)?;
+    together(&mut *trainer(&entry, id)?, Err::<(), _>(Error::Argument(reason.into()))).or(Ok(()))
+}
+
+/// What a call gives; of several ranks, one that fails ends the others.
+fn together<R>(trainer: &mut AnyTrainer, result: Result<R>) -> Result<R> {
+    result.map_err(|error| match error {
+        Error::Cancelled => error,
+        error => with_trainer!(trainer, t => t.fail(error)),
+    })
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct AttachRequest {
@@ -77,12 +113,22 @@ pub fn attach_data(id: u32, request: &str, stats: &Stats<'_>) -> Result<()> {
     let request: AttachRequest = parse("data request", request)?;
     let entry = handles::get(id)?;
     let mut trainer = trainer(&entry, id)?;
+    // The first rank prepares the data, the others find it in the cache.
+    let is_first = with_trainer!(&*trainer, t => t.comm().rank() == 0);
+    if !is_first {
+        with_trainer!(&mut *trainer, t => t.meet())?;
+    }
+    attach(&entry, &mut trainer, &request, stats)?;
+    if is_first { with_trainer!(&mut *trainer, t => t.meet()) } else { Ok(()) }
+}
+
+fn attach(entry: &Entry, trainer: &mut AnyTrainer, request: &AttachRequest, stats: &Stats<'_>) -> Result<()> {
     let plan = with_trainer!(&*trainer, t => t.plan().clone());
     let cache_dir = &request.cache_dir;
     if plan.data.order == OrderSpec::Stream {
         let threads = trainer.threads();
-        let (stream, info) = watched(&entry, stats, |watch| open_stream(&plan, cache_dir, &request.commits, threads, 0, 1, watch))?;
-        with_trainer!(&mut *trainer, t => t.attach_stream(stream, info));
+        let (stream, info) = watched(entry, stats, |watch| open_stream(&plan, cache_dir, &request.commits, threads, 0, 1, watch))?;
+        with_trainer!(trainer, t => t.attach_stream(stream, info));
         return Ok(());
     }
     let settings = Settings {
@@ -93,8 +139,8 @@ pub fn attach_data(id: u32, request: &str, stats: &Stats<'_>) -> Result<()> {
         seq_len: plan.train.seq_len,
         model_vocab: plan.model.vocab,
     };
-    let corpus = watched(&entry, stats, |watch| prepare(&request.files, &settings, cache_dir, watch))?;
-    with_trainer!(&mut *trainer, t => t.attach(Arc::new(corpus)));
+    let corpus = watched(entry, stats, |watch| prepare(&request.files, &settings, cache_dir, watch))?;
+    with_trainer!(trainer, t => t.attach(Arc::new(corpus)));
     Ok(())
 }
 
@@ -122,12 +168,13 @@ pub fn step(id: u32, tokens: Option<&[i32]>, stats: &Stats<'_>) -> Result<()> {
     let entry = handles::get(id)?;
     let trainer = &mut *trainer(&entry, id)?;
     let start = Instant::now();
-    let report: StepReport = watched(&entry, stats, |watch| {
+    let report = watched(&entry, stats, |watch| {
         with_trainer!(trainer, t => t.backend().install(|| match tokens {
             Some(tokens) => t.step_tokens(tokens, watch),
             None => t.step(watch),
         }))
-    })?;
+    });
+    let report: StepReport = together(trainer, report)?;
     stats.step(&report, start.elapsed().as_secs_f64());
     Ok(())
 }
@@ -142,29 +189,36 @@ pub enum EvalOn<'a> {
 pub fn evaluate(id: u32, on: EvalOn<'_>, stats: &Stats<'_>) -> Result<()> {
     let entry = handles::get(id)?;
     let trainer = &mut *trainer(&entry, id)?;
-    let report: EvalReport = watched(&entry, stats, |watch| {
+    let report = watched(&entry, stats, |watch| {
         with_trainer!(trainer, t => t.backend().install(|| match on {
             EvalOn::HeldOut(batches) => t.evaluate(batches, watch),
             EvalOn::Tokens(tokens) => t.evaluate_tokens(tokens, watch),
         }))
-    })?;
+    });
+    let report: EvalReport = together(trainer, report)?;
     stats.eval(&report);
     Ok(())
 }
 
 pub fn save(id: u32, folder: &Path) -> Result<()> {
     let entry = handles::get(id)?;
-    with_trainer!(&*trainer(&entry, id)?, t => t.save(folder))
+    let trainer = &mut *trainer(&entry, id)?;
+    let result = with_trainer!(trainer, t => t.save(folder));
+    together(trainer, result)
 }
 
 pub fn load(id: u32, folder: &Path) -> Result<()> {
     let entry = handles::get(id)?;
-    with_trainer!(&mut *trainer(&entry, id)?, t => t.load(folder))
+    let trainer = &mut *trainer(&entry, id)?;
+    let result = with_trainer!(trainer, t => t.load(folder));
+    together(trainer, result)
 }
 
 pub fn load_weights(id: u32, folder: &Path) -> Result<()> {
     let entry = handles::get(id)?;
-    with_trainer!(&mut *trainer(&entry, id)?, t => t.load_weights(folder))
+    let trainer = &mut *trainer(&entry, id)?;
+    let result = with_trainer!(trainer, t => t.load_weights(folder));
+    together(trainer, result)
 }
 
 pub fn logits(id: u32, tokens: &[i32]) -> Result<Vec<f32>> {

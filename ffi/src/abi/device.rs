@@ -4,11 +4,12 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::comm::{Comm, Place};
 use crate::cpu::Cpu;
 use crate::cuda::{Cuda, Kind, Precision};
 use crate::error::{Error, Result};
 use crate::plan::Plan;
-use crate::train::Trainer;
+use crate::train::{Trainer, require_divisor};
 
 /// A device by name.
 #[derive(Clone, Copy, PartialEq, Deserialize)]
@@ -28,6 +29,9 @@ pub struct DeviceRequest {
     name: DeviceName,
     /// Where kernel libraries are looked for.
     folders: Vec<PathBuf>,
+    /// Whether the processes of a launcher train together, this one among them.
+    #[serde(default)]
+    parallel: bool,
 }
 
 /// What was opened.
@@ -60,19 +64,24 @@ pub(super) use with_trainer;
 
 impl AnyTrainer {
     pub fn new(plan: Plan, request: &DeviceRequest, threads: usize) -> Result<Self> {
-        let on_cpu =
-            |plan, fallback| Ok(AnyTrainer::Cpu(Trainer::new(Cpu::new(threads)?, plan)?, Opened { name: "cpu", card: None, fallback }));
+        let place = if request.parallel { Place::from_environment()? } else { Place::alone() };
+        require_divisor(plan.train.batch, place.world)?;
+        let on_cpu = |plan, fallback| {
+            let trainer = Trainer::with_ranks(Cpu::new(threads)?, plan, Comm::<Cpu>::join(place.clone())?)?;
+            Ok(AnyTrainer::Cpu(trainer, Opened { name: "cpu", card: None, fallback }))
+        };
         let (kind, name) = match request.name {
             DeviceName::Cpu => return on_cpu(plan, None),
             DeviceName::Cuda | DeviceName::Auto => (Kind::Gpu, "cuda"),
             DeviceName::CudaEmulated => (Kind::Emulated, "cuda-emulated"),
         };
-        match Cuda::open(kind, Precision::F32, &request.folders) {
+        match Cuda::open_local(kind, Precision::F32, &request.folders, place.local_rank) {
             Err(Error::Argument(reason)) if request.name == DeviceName::Auto => on_cpu(plan, Some(reason)),
             Err(error) => Err(error),
             Ok(cuda) => {
                 let card = Some(cuda.info()?.name);
-                Ok(AnyTrainer::Cuda(Trainer::new(cuda, plan)?, Opened { name, card, fallback: None }))
+                let comm = Comm::<Cuda>::join(&cuda, place.clone())?;
+                Ok(AnyTrainer::Cuda(Trainer::with_ranks(cuda, plan, comm)?, Opened { name, card, fallback: None }))
             }
         }
     }
