@@ -9,7 +9,10 @@ import { LOG_LEVELS } from "./levels.ts";
 // deno-lint-ignore explicit-module-boundary-types -- the type of a command is its options, inferred from the calls
 export function trainCommand() {
   return new Command()
-    .description("Train a model. A run is recorded in its folder; Ctrl-C saves a checkpoint, --resume goes on from it.")
+    .description(
+      "Train a model. A run is recorded in its folder; Ctrl-C saves a checkpoint, --resume goes on from it. Started by " +
+        "torchrun, mpirun or srun, several processes train one model: by NCCL on GPUs, by Open MPI on CPUs.",
+    )
     .arguments("<experiment:string>")
     .type("device", new EnumType(DEVICES))
     .type("level", new EnumType(LOG_LEVELS))
@@ -44,6 +47,7 @@ export function trainCommand() {
       "bowline train nano --from runs/nano --data book.txt --out runs/book",
     )
     .example("An experiment of your own", "bowline train my_experiment.ts --steps 20")
+    .example("Four processes on CPUs", "mpirun -n 4 --bind-to none bowline train nano --threads 2")
     .action(async ({ data, steps, out, threads, ...options }, source) => {
       checkAtLeast("--steps", steps, 1);
       checkAtLeast("--threads", threads, 1);

@@ -98,6 +98,16 @@ Deno.test("Ctrl-C stops all processes at one step, and the first saves", { ignor
   await trainRanks(workspace, 2, manifest, "run", "--resume", ...long, "--steps", String(steps + 2));
 });
 
+Deno.test("a loss that is no number ends all processes with the reason", { ignore }, async () => {
+  await using made = await make();
+  const { workspace, manifest } = made;
+  const { code, stderr } = await finish(startRanks(workspace, 2, manifest, "run", "--set", "train.lr=1e30"));
+  assert.equal(code, 1);
+  assert.match(stderr, /^error: .*Cannot go on at step \d+: .* is not finite/m);
+  const last = (await workspace.events("run")).at(-1)!;
+  assert.deepEqual([last.type, last["reason"]], ["end", "failed"]);
+});
+
 Deno.test("a number of processes that does not divide the batch is refused", { ignore }, async () => {
   await using made = await make();
   const { code, stderr } = await finish(startRanks(made.workspace, 3, made.manifest, "run"));

@@ -17,8 +17,13 @@ const OPEN_MPI: [(&str, &str); 4] = [
     ("OMPI_COMM_WORLD_LOCAL_RANK", "1"),
     ("OMPI_COMM_WORLD_LOCAL_SIZE", "4"),
 ];
-const SLURM: [(&str, &str); 5] =
-    [("SLURM_PROCID", "3"), ("SLURM_NTASKS", "4"), ("SLURM_LOCALID", "1"), ("SLURM_STEP_ID", "0"), ("SLURM_LAUNCH_NODE_IPADDR", "10.0.0.1")];
+const SLURM: [(&str, &str); 5] = [
+    ("SLURM_PROCID", "3"),
+    ("SLURM_NTASKS", "4"),
+    ("SLURM_LOCALID", "1"),
+    ("SLURM_STEP_ID", "0"),
+    ("SLURM_LAUNCH_NODE_IPADDR", "10.0.0.1"),
+];
 
 fn place(rank: usize, world: usize, local_rank: usize, launcher: Launcher, host: &str, port: u16) -> Result<Place, String> {
     Ok(Place { rank, world, local_rank, launcher, master: Some((host.into(), port)) })
@@ -53,7 +58,16 @@ fn ranks_on_several_machines_need_an_address() {
 
 #[test]
 fn half_a_place_names_what_is_missing() {
-    for (variables, left_out) in [(TORCHRUN.as_slice(), "RANK"), (&TORCHRUN, "WORLD_SIZE"), (&TORCHRUN, "LOCAL_RANK"), (&TORCHRUN, "MASTER_ADDR"), (&TORCHRUN, "MASTER_PORT"), (&OPEN_MPI, "OMPI_COMM_WORLD_SIZE"), (&SLURM, "SLURM_NTASKS"), (&SLURM, "SLURM_LOCALID")] {
+    for (variables, left_out) in [
+        (TORCHRUN.as_slice(), "RANK"),
+        (&TORCHRUN, "WORLD_SIZE"),
+        (&TORCHRUN, "LOCAL_RANK"),
+        (&TORCHRUN, "MASTER_ADDR"),
+        (&TORCHRUN, "MASTER_PORT"),
+        (&OPEN_MPI, "OMPI_COMM_WORLD_SIZE"),
+        (&SLURM, "SLURM_NTASKS"),
+        (&SLURM, "SLURM_LOCALID"),
+    ] {
         let rest: Vec<_> = variables.iter().copied().filter(|(name, _)| *name != left_out).collect();
         let error = read(&rest).expect_err(left_out);
         assert!(error.contains(&format!(" {left_out} is not set")), "{error}");
@@ -62,7 +76,9 @@ fn half_a_place_names_what_is_missing() {
 
 #[test]
 fn numbers_that_are_none_are_refused() {
-    for (name, value) in [("RANK", "8"), ("RANK", "-1"), ("WORLD_SIZE", "0"), ("WORLD_SIZE", "many"), ("MASTER_PORT", "65535"), ("MASTER_PORT", "0")] {
+    for (name, value) in
+        [("RANK", "8"), ("RANK", "-1"), ("WORLD_SIZE", "0"), ("WORLD_SIZE", "many"), ("MASTER_PORT", "65535"), ("MASTER_PORT", "0")]
+    {
         let mut variables = TORCHRUN.to_vec();
         variables.iter_mut().filter(|(n, _)| *n == name).for_each(|variable| variable.1 = value);
         let error = read(&variables).expect_err(name);

@@ -70,17 +70,10 @@ impl HostCollectives for Rank {
     }
 }
 
-fn host(x: &mut Vec<f32>) -> Option<&mut [f32]> {
-    Some(x)
-}
-
 /// Runs `body` as each of `world` ranks, and returns what they give.
 pub fn ranks<R: Send>(world: usize, body: impl Fn(Comm<Cpu>) -> R + Sync) -> Vec<R> {
-    let table = Arc::new(Table {
-        barrier: Barrier::new(world),
-        floats: vec![Vec::new(); world].into(),
-        doubles: vec![Vec::new(); world].into(),
-    });
+    let table =
+        Arc::new(Table { barrier: Barrier::new(world), floats: vec![Vec::new(); world].into(), doubles: vec![Vec::new(); world].into() });
     let (senders, mut receivers): (Vec<_>, Vec<_>) = (0..world).map(|_| channel()).unzip();
     std::thread::scope(|scope| {
         let started: Vec<_> = senders
@@ -91,7 +84,7 @@ pub fn ranks<R: Send>(world: usize, body: impl Fn(Comm<Cpu>) -> R + Sync) -> Vec
                 let collectives = Rank { rank, table: table.clone(), outgoing, incoming };
                 let body = &body;
                 scope.spawn(move || {
-                    let (engine, ()) = HostEngine::start("threads", host, move || Ok((collectives, ()))).expect("a thread");
+                    let (engine, ()) = HostEngine::start("threads", move || Ok((collectives, ()))).expect("a thread");
                     body(Comm::new(Place { rank, world, ..Place::alone() }, Box::new(engine), None))
                 })
             })

@@ -14,7 +14,8 @@ use crate::common::*;
 use crate::threads::ranks;
 
 const BASE: Micro = Micro { batch: 4, accumulation: 2, ..OLMOE };
-const STEPS: u64 = 20;
+/// In a model of width 8 roundings grow by a half in every step; twenty steps of a wider one are in `tests/cli`.
+const STEPS: u64 = 6;
 
 struct Outcome {
     steps: Vec<StepReport>,
@@ -42,13 +43,15 @@ fn run(micro: &Micro, comm: Comm<Cpu>, from: Option<&Path>, to: Option<&Path>) -
     Outcome { steps, eval, weights }
 }
 
-/// Sums in another order, multiplied by twenty updates: 1e-5, of what is above 1 in relation to it.
+/// Sums in another order, multiplied by the updates: 1e-5, of what is above 1 in relation to it.
 fn close(what: &str, got: f64, want: f64) {
     assert!((got - want).abs() <= 1e-5 * want.abs().max(1.0) || (got.is_nan() && want.is_nan()), "{what}: got {got}, want {want}");
 }
 
 fn compare(label: &str, got: &Outcome, want: &Outcome) {
     assert_eq!(got.steps.len(), want.steps.len());
+    let first = (got.steps[0].grad_norm / want.steps[0].grad_norm - 1.0).abs();
+    assert!(first <= if want.steps[0].step == 1 { 1e-6 } else { 1e-4 }, "{label}: the first gradient differs by {first}");
     for (a, b) in got.steps.iter().zip(&want.steps) {
         let at = |what: &str| format!("{label}, step {}: {what}", b.step);
         assert_eq!((a.step, a.tokens, a.lr), (b.step, b.tokens, b.lr), "{label}");

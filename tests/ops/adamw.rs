@@ -1,6 +1,7 @@
 //! AdamW.
 
 use crate::common::*;
+use crate::emulator::on_emulator;
 use bowline::backend::{AdamwStep, AdamwUpdate, Backend};
 
 #[derive(Clone)]
@@ -71,6 +72,27 @@ impl Case for Adamw {
 #[test]
 fn adamw() {
     check(cases());
+}
+
+#[test]
+fn a_part_of_a_parameter_is_updated_as_in_the_whole() {
+    fn run<B: Backend>(b: &B, at: usize, n: usize) -> Vec<f32> {
+        let values = |scale: f32| (0..40_000).map(|i| scale * (i as f32).sin()).collect::<Vec<_>>();
+        let (mut w, g) = (Floats::new(b, &values(1.0)), Floats::new(b, &values(0.3)));
+        let [mut m, mut v] = [(); 2].map(|()| Floats::new(b, &vec![0.0; n]));
+        let step = AdamwStep { beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 0.1, update: 1, grad_scale: 1.0 };
+        b.adamw_step(&mut [AdamwUpdate { w: &mut w.buf, m: &mut m.buf, v: &mut v.buf, g: &g.buf, at, n, lr: 0.1 }], step).unwrap();
+        w.read(b)
+    }
+    let b = &cpus()[0];
+    let (whole, untouched) = (run(b, 0, 40_000), run(b, 0, 0));
+    for (at, n) in [(0, 7), (3, 20_000), (39_999, 1)] {
+        let want = [&untouched[..at], &whole[at..at + n], &untouched[at + n..]].concat();
+        assert!(run(b, at, n) == want, "{n} elements from {at} on");
+        // the first update divides by a gradient's own size, which for a small one is a few roundings
+        let tolerance = Tolerance { atol: 3e-6, rtol: 1e-6 };
+        on_emulator(|emulator| within("w", &run(emulator.with_seed(0), at, n), &f64s(&want), tolerance).unwrap());
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Fill, copy, add, sum of squares.
 
 use crate::common::*;
+use crate::emulator::on_emulator;
 use bowline::backend::Backend;
 
 #[derive(Clone)]
@@ -54,6 +55,11 @@ fn sum_squares() {
         assert!(sums.iter().all(|sum| sum.to_bits() == sums[0].to_bits()), "n={n}: bits differ between thread counts");
     }
     let b = &cpus()[0];
+    assert_eq!(b.sum_squares(&Floats::new(b, &[7.0, 1.0, 2.0, 9.0]).buf, 1, 2).unwrap(), 5.0, "from a place on");
+    on_emulator(|emulator| {
+        let b = emulator.with_seed(0);
+        assert_eq!(b.sum_squares(&Floats::new(b, &[7.0, 1.0, 2.0, 9.0]).buf, 1, 2).unwrap(), 5.0, "from a place on");
+    });
     assert!(b.sum_squares(&Floats::new(b, &[1.0, f32::NAN]).buf, 0, 2).unwrap().is_nan());
 }
 

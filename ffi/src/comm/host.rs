@@ -5,7 +5,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
 use super::{Control, Engine, Move, MoveKind};
-use crate::backend::Backend;
+use crate::cpu::Cpu;
 use crate::error::{Error, Result};
 
 /// How often a wait looks whether a rank is gone.
@@ -25,37 +25,36 @@ pub trait HostCollectives {
     fn leave(&mut self) -> Result<()>;
 }
 
-enum Command<F> {
+enum Command {
     /// Buffers with their numbers, and what to move of them.
-    Moves(Vec<(usize, F)>, Vec<Move>),
+    Moves(Vec<(usize, Vec<f32>)>, Vec<Move>),
     Gather(Vec<f64>),
     Leave,
 }
 
-enum Answer<F> {
-    Moved(Vec<(usize, F)>),
+enum Answer {
+    Moved(Vec<(usize, Vec<f32>)>),
     Gathered(Vec<f64>),
     Left,
 }
 
 /// What the thread answers.
-type Reply<F> = Result<Answer<F>>;
+type Reply = Result<Answer>;
 
 /// A thread with collectives.
-pub struct HostEngine<B: Backend> {
+pub struct HostEngine {
     name: &'static str,
-    commands: Sender<Command<B::F>>,
-    replies: Receiver<Reply<B::F>>,
+    commands: Sender<Command>,
+    replies: Receiver<Reply>,
     control: Option<Control>,
     /// Groups of moves that were started and not finished.
     num_started: usize,
 }
 
-impl<B: Backend> HostEngine<B> {
+impl HostEngine {
     /// Starts the thread, which opens the collectives. What `open` gives beside them is returned.
     pub fn start<C: HostCollectives, R: Send + 'static>(
         name: &'static str,
-        host_mut: fn(&mut B::F) -> Option<&mut [f32]>,
         open: impl FnOnce() -> Result<(C, R)> + Send + 'static,
     ) -> Result<(Self, R)> {
         let (commands, inbox) = channel();
@@ -65,7 +64,7 @@ impl<B: Backend> HostEngine<B> {
             Err(error) => drop(opened.send(Err(error))),
             Ok((mut collectives, rest)) => {
                 if opened.send(Ok(rest)).is_ok() {
-                    serve(&mut collectives, host_mut, &inbox, &outbox);
+                    serve(&mut collectives, &inbox, &outbox);
                 }
             }
         };
@@ -80,19 +79,16 @@ impl<B: Backend> HostEngine<B> {
         self.control = Some(control);
     }
 
-    fn send(&self, command: Command<B::F>) -> Result<()> {
+    fn send(&self, command: Command) -> Result<()> {
         self.commands.send(command).map_err(|_| ended(self.name))
     }
 
-    fn receive(&self) -> Result<Answer<B::F>> {
+    fn receive(&self) -> Result<Answer> {
         loop {
             match self.replies.recv_timeout(LOOK) {
                 Ok(reply) => return reply,
                 Err(RecvTimeoutError::Disconnected) => return Err(ended(self.name)),
-                Err(RecvTimeoutError::Timeout) => match self.control.as_ref().and_then(Control::failure) {
-                    Some(error) => return Err(error),
-                    None => {}
-                },
+                Err(RecvTimeoutError::Timeout) => self.control.as_ref().and_then(Control::failure).map_or(Ok(()), Err)?,
             }
         }
     }
@@ -103,20 +99,16 @@ fn ended(name: &str) -> Error {
 }
 
 /// Does what is asked until nobody asks any more.
-fn serve<F>(
-    collectives: &mut impl HostCollectives,
-    host_mut: fn(&mut F) -> Option<&mut [f32]>,
-    inbox: &Receiver<Command<F>>,
-    outbox: &Sender<Reply<F>>,
-) {
+fn serve(collectives: &mut impl HostCollectives, inbox: &Receiver<Command>, outbox: &Sender<Reply>) {
     while let Ok(command) = inbox.recv() {
         let reply = match command {
             Command::Gather(values) => collectives.all_gather(&values).map(Answer::Gathered),
             Command::Leave => collectives.leave().map(|()| Answer::Left),
             Command::Moves(mut buffers, moves) => {
                 let done = moves.iter().try_for_each(|m| {
-                    let buffer = buffers.iter_mut().find(|(number, _)| *number == m.buffer).and_then(|(_, x)| host_mut(x));
-                    let x = &mut buffer.ok_or_else(|| Error::Internal("a buffer is not in host memory".into()))?[m.at..m.at + m.len];
+                    let buffer = buffers.iter_mut().find(|(number, _)| *number == m.buffer);
+                    let (_, buffer) = buffer.ok_or_else(|| Error::Internal("a move of a buffer that was not given".into()))?;
+                    let x = &mut buffer[m.at..m.at + m.len];
                     match m.kind {
                         MoveKind::Reduce => collectives.reduce(x, m.owner),
                         MoveKind::Broadcast => collectives.broadcast(x, m.owner),
@@ -132,23 +124,22 @@ fn serve<F>(
     }
 }
 
-impl<B: Backend> Engine<B> for HostEngine<B> {
+impl Engine<Cpu> for HostEngine {
     fn name(&self) -> &'static str {
         self.name
     }
 
-    fn start(&mut self, b: &B, moves: &[Move], buffers: &mut [B::F]) -> Result<()> {
+    fn start(&mut self, _: &Cpu, moves: &[Move], buffers: &mut [Vec<f32>]) -> Result<()> {
         let mut numbers: Vec<usize> = moves.iter().map(|m| m.buffer).collect();
         numbers.sort_unstable();
         numbers.dedup();
-        let given = numbers.into_iter().map(|number| Ok((number, std::mem::replace(&mut buffers[number], b.zeros(0)?))));
-        let given = given.collect::<Result<Vec<_>>>()?;
+        let given = numbers.into_iter().map(|number| (number, std::mem::take(&mut buffers[number]))).collect();
         self.send(Command::Moves(given, moves.to_vec()))?;
         self.num_started += 1;
         Ok(())
     }
 
-    fn finish(&mut self, _: &B, buffers: &mut [B::F]) -> Result<()> {
+    fn finish(&mut self, _: &Cpu, buffers: &mut [Vec<f32>]) -> Result<()> {
         while self.num_started > 0 {
             let Answer::Moved(given) = self.receive()? else { return Err(Error::Internal("an answer to another question".into())) };
             given.into_iter().for_each(|(number, buffer)| buffers[number] = buffer);
@@ -157,7 +148,7 @@ impl<B: Backend> Engine<B> for HostEngine<B> {
         Ok(())
     }
 
-    fn all_gather(&mut self, _: &B, values: &[f64]) -> Result<Vec<f64>> {
+    fn all_gather(&mut self, _: &Cpu, values: &[f64]) -> Result<Vec<f64>> {
         debug_assert_eq!(self.num_started, 0, "moves are under way");
         self.send(Command::Gather(values.to_vec()))?;
         match self.receive()? {
@@ -166,7 +157,7 @@ impl<B: Backend> Engine<B> for HostEngine<B> {
         }
     }
 
-    fn leave(&mut self, _: &B) -> Result<()> {
+    fn leave(&mut self, _: &Cpu) -> Result<()> {
         self.send(Command::Leave)?;
         self.receive().map(|_| ())
     }

@@ -7,7 +7,6 @@ use std::net::TcpListener;
 use libloading::Library;
 
 use super::{Control, HostCollectives, HostEngine, Place};
-use crate::cpu::Cpu;
 use crate::error::{Error, Result};
 
 /// Names of the library, best first.
@@ -18,7 +17,7 @@ const MPI_SUCCESS: c_int = 0;
 const MPI_THREAD_FUNNELED: c_int = 1;
 const MPI_THREAD_SERIALIZED: c_int = 2;
 /// In the place of a buffer: it is the other one.
-const MPI_IN_PLACE: *const c_void = 1 as *const c_void;
+const MPI_IN_PLACE: *const c_void = std::ptr::without_provenance(1);
 const MPI_STATUS_IGNORE: *mut c_void = std::ptr::null_mut();
 /// Tag of deliveries.
 const TAG: c_int = 1;
@@ -201,7 +200,7 @@ impl HostCollectives for Mpi {
 }
 
 /// Starts MPI and the control line, whose address rank 0 gives to the others by MPI.
-pub(super) fn join(place: &Place) -> Result<(HostEngine<Cpu>, Control)> {
+pub(super) fn join(place: &Place) -> Result<(HostEngine, Control)> {
     let mine = place.clone();
     let open = move || {
         let mut mpi = Mpi::start(&mine)?;
@@ -214,7 +213,7 @@ pub(super) fn join(place: &Place) -> Result<(HostEngine<Cpu>, Control)> {
         mpi.share(&mut address)?;
         Ok((mpi, (listener, String::from_utf8_lossy(&address).trim_end_matches('\0').to_string())))
     };
-    let (mut engine, (listener, address)) = HostEngine::start("mpi", |x: &mut Vec<f32>| Some(x), open)?;
+    let (mut engine, (listener, address)) = HostEngine::start("mpi", open)?;
     let control = match listener {
         Some((listener, _)) => Control::host(listener, place.world, "")?,
         None => {

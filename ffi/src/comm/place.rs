@@ -84,10 +84,12 @@ impl Place {
 }
 
 fn number(get: &impl Fn(&str) -> Option<String>, name: &str) -> Result<usize> {
-    let text = get(name)
-        .ok_or_else(|| Error::Argument(format!("Cannot take a place among processes: {name} is not set, its launcher's other variables are")))?;
-    text.parse()
-        .map_err(|_| Error::Argument(format!("Cannot take a place among processes: {name} is \"{text}\", wanted a whole number of at least 0")))
+    let text = get(name).ok_or_else(|| {
+        Error::Argument(format!("Cannot take a place among processes: {name} is not set, its launcher's other variables are"))
+    })?;
+    text.parse().map_err(|_| {
+        Error::Argument(format!("Cannot take a place among processes: {name} is \"{text}\", wanted a whole number of at least 0"))
+    })
 }
 
 /// Where rank 0 is to be found.
