@@ -21,7 +21,9 @@ pub struct EvalReport {
 impl<B: Backend> Trainer<B> {
     /// Loss on the first `batches` held-out batches, or on all of them with 0.
     pub fn evaluate(&mut self, batches: usize, watch: &Watch) -> Result<EvalReport> {
-        let batches = self.data.as_mut().ok_or_else(no_data)?.windows.held_out(batches, watch)?;
+        let stop = self.ranks.stop(watch);
+        let windows = &mut self.data.as_mut().ok_or_else(no_data)?.windows;
+        let batches = windows.held_out(batches, &watch.stopped_by(&stop)).map_err(|e| self.ranks.explain(e))?;
         self.evaluate_batches(&batches, watch)
     }
 
