@@ -89,4 +89,5 @@ export type { Bos, ScoreReport, ScoreRequest, Tokenization } from "./ffi/ts/scor
 export { STAT_NAMES, type StatName, Stats, type StatValues } from "./ffi/ts/stats.ts";
 export { BowlineError, CORE_CODES, type ErrorCode } from "./ffi/ts/status.ts";
 export type { CorpusInfo, DataInfo, DataRequest, SourceInfo, StreamInfo } from "./ffi/ts/data.ts";
+export { type Place, place, type Ranks } from "./ffi/ts/place.ts";
 export { type Parameter, Trainer, type TrainerOptions } from "./ffi/ts/trainer.ts";

@@ -11,7 +11,8 @@ export function trainCommand() {
   return new Command()
     .description(
       "Train a model. A run is recorded in its folder; Ctrl-C saves a checkpoint, --resume goes on from it, on the device " +
-        "and in the precision that it had. What does not fit into a GPU's memory is refused, with what would.",
+        "and in the precision that it had. What does not fit into a GPU's memory is refused, with what would. Started by " +
+        "torchrun, mpirun or srun, several processes train one model: by NCCL on GPUs, by Open MPI on CPUs.",
     )
     .arguments("<experiment:string>")
     .type("device", deviceType)
@@ -48,6 +49,7 @@ export function trainCommand() {
       "bowline train nano --from runs/nano --data book.txt --out runs/book",
     )
     .example("An experiment of your own", "bowline train my_experiment.ts --steps 20")
+    .example("Four processes on CPUs", "mpirun -n 4 --bind-to none bowline train nano --threads 2")
     .action(async ({ data, steps, out, threads, ...options }, source) => {
       checkAtLeast("--steps", steps, 1);
       checkAtLeast("--threads", threads, 1);

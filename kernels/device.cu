@@ -19,6 +19,11 @@ static int copy_text(char* out, size_t size, const char* text) {
 
 extern "C" uint32_t bowline_kernels_abi(void) { return BOWLINE_KERNELS_ABI; }
 
+extern "C" uint32_t bowline_device_count(void) {
+  int count = 0;
+  return cudaGetDeviceCount(&count) == cudaSuccess ? static_cast<uint32_t>(count) : 0;
+}
+
 extern "C" int bowline_open(bowline_device** device, uint32_t ordinal) {
   *device = new (std::nothrow) bowline_device{};
   if (!*device) return BOWLINE_OUT_OF_MEMORY;

@@ -142,6 +142,8 @@ pub struct AdamwUpdate<'a, B: Backend> {
     /// Second moment.
     pub v: &'a mut B::F,
     pub g: &'a B::F,
+    /// First element in `w` and `g`; `m` and `v` hold those of the update only.
+    pub at: usize,
     /// Number of elements.
     pub n: usize,
     pub lr: f32,
@@ -163,6 +165,8 @@ pub struct MuonUpdate<'a, B: Backend> {
     /// Momentum.
     pub m: &'a mut B::F,
     pub g: &'a B::F,
+    /// First element in `w` and `g`; `m` holds the matrices of the update only.
+    pub at: usize,
     pub count: usize,
     pub rows: usize,
     pub cols: usize,
@@ -188,8 +192,8 @@ pub trait Backend: Memory {
     fn copy(&self, out: &mut Self::F, x: &Self::F, n: usize) -> Result<()>;
     /// Adds `x[..n]` into `out[..n]`.
     fn add(&self, out: &mut Self::F, x: &Self::F, n: usize) -> Result<()>;
-    /// Sum of squares of `x[..n]`, in f64 over fixed blocks in ascending order.
-    fn sum_squares(&self, x: &Self::F, n: usize) -> Result<f64>;
+    /// Sum of squares of `x[at..at + n]`, in f64 over fixed blocks in ascending order.
+    fn sum_squares(&self, x: &Self::F, at: usize, n: usize) -> Result<f64>;
 
     // --- embedding ---
 

@@ -8,6 +8,7 @@
 
 pub mod backend;
 pub mod checkpoint;
+pub mod comm;
 pub mod cpu;
 pub mod cuda;
 pub mod data;
@@ -121,6 +122,30 @@ pub unsafe extern "C" fn bowline_trainer_device(id: u32, out: *mut u8, cap: u32,
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn bowline_trainer_memory(id: u32, out: *mut u8, cap: u32, status: *mut Status) -> u32 {
     unsafe { &mut *status }.guard(|| unsafe { copy_out(calls::trainer_memory(id)?.as_bytes(), out, cap) })
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn bowline_place(out: *mut u8, cap: u32, status: *mut Status) -> u32 {
+    unsafe { &mut *status }.guard(|| unsafe { copy_out(calls::place()?.as_bytes(), out, cap) })
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn bowline_trainer_ranks(id: u32, out: *mut u8, cap: u32, status: *mut Status) -> u32 {
+    unsafe { &mut *status }.guard(|| unsafe { copy_out(calls::trainer_ranks(id)?.as_bytes(), out, cap) })
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn bowline_trainer_leave(id: u32, status: *mut Status) -> i32 {
+    let status = unsafe { &mut *status };
+    status.guard(|| calls::leave(id));
+    status.code()
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn bowline_trainer_fail(id: u32, reason: *const u8, len: u32, status: *mut Status) -> i32 {
+    let status = unsafe { &mut *status };
+    status.guard(|| calls::fail(id, unsafe { text(reason, len) }?));
+    status.code()
 }
 
 #[unsafe(no_mangle)]

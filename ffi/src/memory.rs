@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::backend::Meter;
+use crate::comm::{Place, assign};
 use crate::cuda::Precision;
 use crate::error::Result;
 use crate::layout::Layout;
@@ -56,17 +57,18 @@ pub struct MemoryPlan {
 }
 
 impl MemoryPlan {
-    /// Of training by `plan`.
-    pub fn training(plan: &Plan, target: Target) -> Result<Self> {
+    /// Of training by `plan`, in one process or in one of several, which share out the batch and the moments.
+    pub fn training(plan: &Plan, target: Target, place: &Place) -> Result<Self> {
         let (layout, train) = (Layout::new(plan)?, &plan.train);
-        let (batch, seq) = (train.batch, train.seq_len);
+        let (batch, seq) = (train.batch / place.world, train.seq_len);
+        let shards = assign(&layout, place.world, plan.optimizer.muon.newton_schulz_steps);
         let weights = weights(&layout)?;
         let activations = Meter::bytes(|m| Activations::new(m, &layout, batch * seq, true, train.recompute))?;
         let workspace = Meter::bytes(|m| Workspace::new(m, &layout, batch, seq, true, train.recompute))?;
         Ok(MemoryPlan {
             weights,
             gradients: weights,
-            optimizer: Meter::bytes(|m| Optimizer::new(m, &layout))?,
+            optimizer: Meter::bytes(|m| Optimizer::new(m, &layout, shards, place.rank))?,
             activations,
             scratch: workspace - activations,
             working: working(&layout, Pass { batch, seq, is_training: true }, target),

@@ -76,11 +76,16 @@ export interface DeviceRequest {
   /** Where kernel libraries are looked for. */
   readonly folders: readonly string[];
   readonly threads: number;
+  /** Whether the processes of a launcher train together. */
+  readonly parallel: boolean;
 }
 
 /** A device as the core takes it: kernel libraries are looked for beside the core, and where they are built. */
-export function deviceRequest({ threads = 0, device = "cpu", precision }: DeviceOptions): DeviceRequest {
+export function deviceRequest(
+  { threads = 0, device = "cpu", precision }: DeviceOptions,
+  parallel = false,
+): DeviceRequest {
   const here = import.meta.dirname;
   const folders = [dirname(corePath()), ...(here ? [join(here, "..", "..", "kernels", "build")] : [])];
-  return { name: device, precision: precision ?? null, folders, threads };
+  return { name: device, precision: precision ?? null, folders, threads, parallel };
 }

@@ -56,6 +56,28 @@ export const SYMBOLS = {
     parameters: ["u32", /* trainer */ "buffer", /* uint8_t* out */ "u32", /* uint32_t cap */ "buffer" /* Status* */],
     result: "u32", /* bytes */
   },
+  bowline_place: {
+    parameters: ["buffer", /* uint8_t* out */ "u32", /* uint32_t cap */ "buffer" /* Status* */],
+    result: "u32", /* bytes */
+  },
+  bowline_trainer_ranks: {
+    parameters: ["u32", /* trainer */ "buffer", /* uint8_t* out */ "u32", /* uint32_t cap */ "buffer" /* Status* */],
+    result: "u32", /* bytes */
+  },
+  bowline_trainer_leave: {
+    parameters: ["u32", /* trainer */ "buffer" /* Status* */],
+    result: "i32",
+    nonblocking: true,
+  },
+  bowline_trainer_fail: {
+    parameters: [
+      "u32", /* trainer */
+      "buffer", /* const uint8_t* reason */
+      "u32", /* uint32_t len */
+      "buffer", /* Status* */
+    ],
+    result: "i32",
+  },
   bowline_trainer_attach_data: {
     parameters: [
       "u32", /* trainer */

@@ -4,6 +4,7 @@ import type { DataInfo, DataRequest } from "./data.ts";
 import { type DeviceInfo, type DeviceOptions, deviceRequest } from "./device.ts";
 import { core, readJson, utf8 } from "./library.ts";
 import type { Memory, Room } from "./memory.ts";
+import type { Ranks } from "./place.ts";
 import { Stats, type StatValues } from "./stats.ts";
 import { BowlineError, Status } from "./status.ts";
 
@@ -18,7 +19,15 @@ export interface Parameter {
 }
 
 /** How a trainer runs. */
-export type TrainerOptions = DeviceOptions;
+export interface TrainerOptions extends DeviceOptions {
+  /**
+   * Whether the processes that a launcher (torchrun, mpirun, srun) started train together, this one among them. All then
+   * make the same calls in the same order, `leave` last.
+   *
+   * @default {false}
+   */
+  readonly parallel?: boolean;
+}
 
 /**
  * Trains the model of a plan. Long calls run outside the JavaScript thread, one at a time.
@@ -53,7 +62,7 @@ export class Trainer implements Disposable {
     this.#vocab = plan.model.vocab;
     const text = utf8(JSON.stringify(plan));
     const status = new Status();
-    const device = utf8(JSON.stringify(deviceRequest(options)));
+    const device = utf8(JSON.stringify(deviceRequest(options, options.parallel)));
     this.#handle = core().bowline_trainer_new(text, text.length, device, device.length, status.bytes);
     status.check();
   }
@@ -66,6 +75,24 @@ export class Trainer implements Disposable {
   /** The memory that it takes there, and what there was before it did. */
   memory(): { readonly needed: Memory; readonly room: Room | null } {
     return this.#read((id, out, status) => core().bowline_trainer_memory(id, out, out.length, status));
+  }
+
+  /** Its place among the processes that train together. */
+  ranks(): Ranks {
+    return this.#read((id, out, status) => core().bowline_trainer_ranks(id, out, out.length, status));
+  }
+
+  /** Ends training for all processes together; the trainer is only to be disposed then. */
+  async leave(): Promise<void> {
+    await this.#run((id, status) => core().bowline_trainer_leave(id, status));
+  }
+
+  /** Tells the other processes that this one cannot go on, which ends them; does nothing where there are none. */
+  fail(reason: string): void {
+    const text = utf8(reason);
+    const status = new Status();
+    core().bowline_trainer_fail(this.#idle(), text, text.length, status.bytes);
+    status.check();
   }
 
   /** Reads, tokenizes and cuts the training data, or finds that in the cache. */

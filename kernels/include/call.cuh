@@ -30,6 +30,8 @@ struct bowline_device {
   std::string error;
   // Null until the first product that asks for it.
   Cublas* cublas = nullptr;
+  // The ranks that were joined, or null.
+  struct bowline_comm* comm = nullptr;
 };
 
 // Threads of a block, unless a kernel says otherwise: 8 warps.

@@ -49,6 +49,8 @@ typedef struct bowline_device bowline_device;
 
 /* BOWLINE_KERNELS_ABI of the library. */
 BOWLINE_API uint32_t bowline_kernels_abi(void);
+/* Number of devices; 0 where there is no driver. */
+BOWLINE_API uint32_t bowline_device_count(void);
 /* Opens device `ordinal`. `*device` is set in any case, so that `bowline_error` can be asked, and is to be closed. */
 BOWLINE_API int bowline_open(bowline_device** device, uint32_t ordinal);
 /* Sets a bowline_precision for the calls from now on; BOWLINE_F32 at first. */
@@ -73,6 +75,34 @@ BOWLINE_API int bowline_release(bowline_device* device, void* memory);
 BOWLINE_API int bowline_upload(bowline_device* device, void* out, const void* host_x, size_t bytes);
 /* Overwrites host memory. */
 BOWLINE_API int bowline_download(bowline_device* device, void* host_out, const void* x, size_t bytes);
+
+/* --- collectives, between the devices of several processes --- */
+
+/* The library of NCCL is opened by the first of these calls: libnccl.so.2, or what the environment variable BOWLINE_NCCL
+ * names. All ranks make the same calls in the same order. */
+
+/* Writes a new id for a group of ranks; `size` is at least 128. One rank makes it and gives it to all. */
+BOWLINE_API int bowline_comm_id(bowline_device* device, char* host_id, size_t size);
+/* Joins the group of an id as `rank` of `world`; waits for the others. */
+BOWLINE_API int bowline_comm_join(bowline_device* device, const char* host_id, size_t size, uint32_t rank,
+                                  uint32_t world);
+/* Begins moves of what was computed until now. They are made together, beside what is computed meanwhile. */
+BOWLINE_API int bowline_comm_begin(bowline_device* device);
+/* `x` (n) of rank `owner` becomes the sum over ranks; that of others is of no use afterwards. */
+BOWLINE_API int bowline_comm_reduce(bowline_device* device, float* x, size_t n, uint32_t owner);
+/* `x` (n) becomes that of rank `owner`. */
+BOWLINE_API int bowline_comm_broadcast(bowline_device* device, float* x, size_t n, uint32_t owner);
+/* `x` (n) of rank 0 becomes that of rank `owner`, another; no other rank calls it. */
+BOWLINE_API int bowline_comm_deliver(bowline_device* device, float* x, size_t n, uint32_t owner);
+/* Starts the moves since `bowline_comm_begin`. */
+BOWLINE_API int bowline_comm_end(bowline_device* device);
+/* What is computed from now on comes after the moves. */
+BOWLINE_API int bowline_comm_finish(bowline_device* device);
+/* Overwrites `host_out` (world, n) with the `host_x` (n) of every rank. */
+BOWLINE_API int bowline_comm_gather(bowline_device* device, double* host_out, const double* host_x, size_t n,
+                                    size_t world);
+/* Leaves the group. */
+BOWLINE_API int bowline_comm_leave(bowline_device* device);
 
 /* --- elementwise --- */
 

@@ -68,6 +68,11 @@ Deno.test("experiments submit gives the main runs 4 GPUs", async () => {
     await assertParse(workspace);
     const job = await Deno.readTextFile(workspace.at("jobs/olmoe-tiny-g4.sh"));
     assert.match(job, scheduler === "slurm" ? /^#SBATCH --gpus-per-node=4$/m : /CUDA_VISIBLE_DEVICES.*0,1,2,3/);
+    // one process for each
+    assert.match(
+      job,
+      scheduler === "slurm" ? /^train=\(srun --ntasks-per-node=4 --kill-on-bad-exit=1 /m : /^train=\(mpirun -n 4 /m,
+    );
   }
 });
 

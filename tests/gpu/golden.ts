@@ -18,7 +18,7 @@ export async function checkGolden({ golden, device, isMicro }: Options): Promise
     const results: Errors[] = [];
     for (const stem of isMicro ? stems.filter((stem) => stem === "olmoe-g4") : stems.sort()) {
       console.error(`golden ${stem}, ${precision}`);
-      results.push(await runCase(await readGolden(`${golden}/${stem}`), device));
+      results.push(await runCase(await readGolden(`${golden}/${stem}`), { device, precision }));
     }
     const faults = results.flatMap((result) => faultsOf(result, precision).map((fault) => `${result.name}: ${fault}`));
     const worst = Math.max(...results.map(({ loss }) => loss));

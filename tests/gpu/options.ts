@@ -2,7 +2,7 @@
 import type { Device } from "../../ffi/ts/device.ts";
 
 /** Precisions of products that are looked at. */
-export const PRECISIONS = ["f32"] as const;
+export const PRECISIONS = ["f32", "bf16"] as const;
 
 /** One of them. */
 export type Precision = typeof PRECISIONS[number];

@@ -1,6 +1,7 @@
 //! The plan of memory: what is really allocated on a device, and what is refused.
 
 use bowline::backend::Meter;
+use bowline::comm::Place;
 use bowline::cuda::{Cuda, Precision};
 use bowline::layout::Layout;
 use bowline::memory::{MemoryPlan, Room, Target, require_training, smallest_change};
@@ -34,7 +35,7 @@ fn training_allocates_what_was_planned() {
         for (i, micro) in variants().into_iter().enumerate() {
             let Some(device) = emulated(precision) else { return };
             let plan = micro.plan();
-            let planned = MemoryPlan::training(&plan, Target::Cuda(precision)).expect("a plan");
+            let planned = MemoryPlan::training(&plan, Target::Cuda(precision), &Place::alone()).expect("a plan");
             let mut trainer = Trainer::new(device, plan).expect("memory");
             let tokens = micro.windows(1, micro.batch * micro.accumulation);
             unwatched(|w| trainer.step_tokens(&tokens, w)).expect("step");
@@ -74,14 +75,14 @@ fn room(bytes: u64) -> Room {
 /// The plan of a micro model with so many windows, and the bytes that it takes.
 fn wide(batch: usize, accumulation: usize, recompute: bool) -> (Plan, u64) {
     let plan = Micro { layers: 6, batch, accumulation, recompute, seq_len: 64, ..OLMOE }.plan();
-    let total = MemoryPlan::training(&plan, CPU).expect("a plan").total;
+    let total = MemoryPlan::training(&plan, CPU, &Place::alone()).expect("a plan").total;
     (plan, total)
 }
 
 #[test]
 fn the_smallest_change_is_recomputation_then_a_smaller_batch_then_both() {
     let (plan, whole) = wide(12, 2, false);
-    let change = |bytes: u64| smallest_change(&plan, CPU, &room(bytes)).expect("a plan");
+    let change = |bytes: u64| smallest_change(&plan, CPU, &Place::alone(), &room(bytes)).expect("a plan");
     let recomputing = wide(12, 2, true).1;
     let at = |batch: usize, recompute: bool| wide(batch, 24 / batch, recompute).1;
     let below = [6, 4, 3, 2].into_iter().find(|&batch| at(batch, false) < recomputing).expect("a batch that saves more than recomputation");
@@ -100,16 +101,16 @@ fn the_smallest_change_is_recomputation_then_a_smaller_batch_then_both() {
     }
     assert_eq!(change(at(1, true) - 1), None);
     let (recomputing, total) = wide(2, 1, true);
-    let found = smallest_change(&recomputing, CPU, &room(total - 1)).expect("a plan").expect("a change");
+    let found = smallest_change(&recomputing, CPU, &Place::alone(), &room(total - 1)).expect("a plan").expect("a change");
     assert_eq!(found.settings, ["train.batch=1", "train.accumulation=2"], "it recomputes already");
 }
 
 #[test]
 fn what_does_not_fit_is_refused_with_what_would() {
     let (plan, whole) = wide(12, 2, false);
-    assert_eq!(require_training(&plan, CPU, None).expect("no bound").total, whole);
-    assert_eq!(require_training(&plan, CPU, Some(&room(whole))).expect("it fits to the byte").total, whole);
-    let says = |bytes: u64| require_training(&plan, CPU, Some(&room(bytes))).expect_err("refused").to_string();
+    assert_eq!(require_training(&plan, CPU, &Place::alone(), None).expect("no bound").total, whole);
+    assert_eq!(require_training(&plan, CPU, &Place::alone(), Some(&room(whole))).expect("it fits to the byte").total, whole);
+    let says = |bytes: u64| require_training(&plan, CPU, &Place::alone(), Some(&room(bytes))).expect_err("refused").to_string();
     let kilobytes = |bytes: u64| format!("{:.1} MB", bytes as f64 / 1e6);
     let (need, have, then) = (kilobytes(whole), kilobytes(whole - 1), kilobytes(wide(12, 2, true).1));
     let want = format!("Cannot train: {need} are needed and {have} are free on a card; it fits with --set train.recompute=true ({then})");

@@ -1,6 +1,7 @@
 //! Muon.
 
 use crate::common::*;
+use crate::emulator::on_emulator;
 use bowline::backend::{Backend, MuonStep, MuonUpdate};
 use bowline::cuda::Precision;
 
@@ -90,6 +91,7 @@ impl Case for Muon {
                 w: &mut w.buf,
                 m: &mut m.buf,
                 g: &g.buf,
+                at: 0,
                 count: p.count,
                 rows: p.rows,
                 cols: p.cols,
@@ -142,6 +144,29 @@ fn muon() {
 #[test]
 fn muon_in_bf16() {
     check_products(cases(Precision::Bf16));
+}
+
+#[test]
+fn a_part_of_a_parameter_is_updated_as_in_the_whole() {
+    fn run<B: Backend>(b: &B, first: usize, count: usize) -> Vec<f32> {
+        let (rows, cols, size) = (6, 10, 60);
+        let mut rng = Rng(3);
+        let (mut w, g) = (Floats::new(b, &rng.values(4 * size)), Floats::new(b, &rng.values(4 * size)));
+        let mut m = Floats::new(b, &vec![0.0; count * size]);
+        let at = first * size;
+        b.muon_step(&mut [MuonUpdate { w: &mut w.buf, m: &mut m.buf, g: &g.buf, at, count, rows, cols, lr: 0.02 }], STEP).unwrap();
+        w.read(b)
+    }
+    let b = &cpus()[0];
+    let (whole, untouched) = (run(b, 0, 4), run(b, 0, 0));
+    for (first, count) in [(0, 1), (1, 2), (3, 1)] {
+        let (from, to) = (first * 60, (first + count) * 60);
+        let want = [&untouched[..from], &whole[from..to], &untouched[to..]].concat();
+        assert!(run(b, first, count) == want, "{count} matrices from {first} on");
+        // as for whole parameters
+        let tolerance = Tolerance { atol: 0.02 * 5e-5, rtol: 4e-7 };
+        on_emulator(|emulator| within("w", &run(emulator.with(0, Precision::F32), first, count), &f64s(&want), tolerance).unwrap());
+    }
 }
 
 #[test]

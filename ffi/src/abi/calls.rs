@@ -7,16 +7,20 @@ use std::sync::{Arc, MutexGuard};
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
-use super::device::{DeviceRequest, map_device, on_device};
+use super::device::{Any, DeviceRequest, on_device};
 use super::handles::{self, AnyTrainer, Entry, Object, OpenTrainer, lock};
 use super::stats::Stats;
 use crate::backend::Backend;
+use crate::comm::{Comm, Place};
+use crate::cpu::Cpu;
+use crate::cuda::Cuda;
 use crate::data::{Settings, Watch, open_stream, prepare};
 use crate::error::{Error, Result};
 use crate::memory::{MemoryPlan, Room, require_training};
 use crate::plan::{OrderSpec, Plan};
-use crate::train::{EvalReport, StepReport, Trainer};
+use crate::train::{EvalReport, StepReport, Trainer, require_divisor};
 
 fn open_trainer(entry: &Entry, id: u32) -> Result<&OpenTrainer> {
     match &entry.object {
@@ -41,9 +45,19 @@ pub(super) fn parse<T: for<'de> Deserialize<'de>>(what: &str, json: &str) -> Res
 
 pub fn trainer_new(plan: &str, device: &str) -> Result<u32> {
     let plan = Plan::parse(plan)?;
-    let (backend, opened) = parse::<DeviceRequest>("device request", device)?.open()?;
-    let memory = require_training(&plan, opened.target, opened.room.as_ref())?;
-    let trainer = map_device!(backend, b => Trainer::new(b, plan)?).into();
+    let request: DeviceRequest = parse("device request", device)?;
+    let place = request.place()?;
+    require_divisor(plan.train.batch, place.world)?;
+    let (backend, opened) = request.open(place.local_rank)?;
+    let memory = require_training(&plan, opened.target, &place, opened.room.as_ref())?;
+    let trainer = match backend {
+        Any::Cpu(cpu) => Any::Cpu(Trainer::with_ranks(cpu, plan, Comm::<Cpu>::join(place)?)?),
+        Any::Cuda(cuda) => {
+            let comm = Comm::<Cuda>::join(&cuda, place)?;
+            Any::Cuda(Trainer::with_ranks(cuda, plan, comm)?)
+        }
+    };
+    let trainer = trainer.into();
     handles::insert(Object::Trainer(Box::new(OpenTrainer { trainer, opened, memory })))
 }
 
@@ -65,6 +79,41 @@ pub fn trainer_memory(id: u32) -> Result<String> {
     to_json(&TrainerMemory { needed: *memory, room: opened.room.as_ref() })
 }
 
+/// This process among those that a launcher started, by its environment.
+pub fn place() -> Result<String> {
+    to_json(&Place::from_environment()?)
+}
+
+/// The place that a trainer took, and what connects it with the others.
+pub fn trainer_ranks(id: u32) -> Result<String> {
+    let entry = handles::get(id)?;
+    let trainer = trainer(&entry, id)?;
+    let (place, engine) = on_device!(&*trainer, t => (t.comm().place().clone(), t.comm().engine()));
+    Ok(json!({ "rank": place.rank, "world": place.world, "engine": engine }).to_string())
+}
+
+/// The end of training, for all ranks together.
+pub fn leave(id: u32) -> Result<()> {
+    let entry = handles::get(id)?;
+    let trainer = &mut *trainer(&entry, id)?;
+    let result = on_device!(trainer, t => t.leave());
+    together(trainer, result)
+}
+
+/// The caller cannot go on: ends all other ranks, which say why.
+pub fn fail(id: u32, reason: &str) -> Result<()> {
+    let entry = handles::get(id)?;
+    together(&mut *trainer(&entry, id)?, Err::<(), _>(Error::Argument(reason.into()))).or(Ok(()))
+}
+
+/// What a call gives; of several ranks, one that fails ends the others.
+fn together<R>(trainer: &mut AnyTrainer, result: Result<R>) -> Result<R> {
+    result.map_err(|error| match error {
+        Error::Cancelled => error,
+        error => on_device!(trainer, t => t.fail(error)),
+    })
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct AttachRequest {
@@ -79,11 +128,21 @@ pub fn attach_data(id: u32, request: &str, stats: &Stats<'_>) -> Result<()> {
     let entry = handles::get(id)?;
     let threads = open_trainer(&entry, id)?.opened.threads;
     let mut trainer = trainer(&entry, id)?;
+    // The first rank prepares the data, the others find it in the cache.
+    let is_first = on_device!(&*trainer, t => t.comm().rank() == 0);
+    if !is_first {
+        on_device!(&mut *trainer, t => t.meet())?;
+    }
+    attach(&entry, &mut trainer, &request, threads, stats)?;
+    if is_first { on_device!(&mut *trainer, t => t.meet()) } else { Ok(()) }
+}
+
+fn attach(entry: &Entry, trainer: &mut AnyTrainer, request: &AttachRequest, threads: usize, stats: &Stats<'_>) -> Result<()> {
     let plan = on_device!(&*trainer, t => t.plan().clone());
     let cache_dir = &request.cache_dir;
     if plan.data.order == OrderSpec::Stream {
-        let (stream, info) = watched(&entry, stats, |watch| open_stream(&plan, cache_dir, &request.commits, threads, 0, 1, watch))?;
-        on_device!(&mut *trainer, t => t.attach_stream(stream, info));
+        let (stream, info) = watched(entry, stats, |watch| open_stream(&plan, cache_dir, &request.commits, threads, 0, 1, watch))?;
+        on_device!(trainer, t => t.attach_stream(stream, info));
         return Ok(());
     }
     let settings = Settings {
@@ -94,8 +153,8 @@ pub fn attach_data(id: u32, request: &str, stats: &Stats<'_>) -> Result<()> {
         seq_len: plan.train.seq_len,
         model_vocab: plan.model.vocab,
     };
-    let corpus = watched(&entry, stats, |watch| prepare(&request.files, &settings, cache_dir, watch))?;
-    on_device!(&mut *trainer, t => t.attach(Arc::new(corpus)));
+    let corpus = watched(entry, stats, |watch| prepare(&request.files, &settings, cache_dir, watch))?;
+    on_device!(trainer, t => t.attach(Arc::new(corpus)));
     Ok(())
 }
 
@@ -123,12 +182,13 @@ pub fn step(id: u32, tokens: Option<&[i32]>, stats: &Stats<'_>) -> Result<()> {
     let entry = handles::get(id)?;
     let trainer = &mut *trainer(&entry, id)?;
     let start = Instant::now();
-    let report: StepReport = watched(&entry, stats, |watch| {
+    let report = watched(&entry, stats, |watch| {
         on_device!(trainer, t => t.backend().install(|| match tokens {
             Some(tokens) => t.step_tokens(tokens, watch),
             None => t.step(watch),
         }))
-    })?;
+    });
+    let report: StepReport = together(trainer, report)?;
     stats.step(&report, start.elapsed().as_secs_f64());
     Ok(())
 }
@@ -143,29 +203,36 @@ pub enum EvalOn<'a> {
 pub fn evaluate(id: u32, on: EvalOn<'_>, stats: &Stats<'_>) -> Result<()> {
     let entry = handles::get(id)?;
     let trainer = &mut *trainer(&entry, id)?;
-    let report: EvalReport = watched(&entry, stats, |watch| {
+    let report = watched(&entry, stats, |watch| {
         on_device!(trainer, t => t.backend().install(|| match on {
             EvalOn::HeldOut(batches) => t.evaluate(batches, watch),
             EvalOn::Tokens(tokens) => t.evaluate_tokens(tokens, watch),
         }))
-    })?;
+    });
+    let report: EvalReport = together(trainer, report)?;
     stats.eval(&report);
     Ok(())
 }
 
 pub fn save(id: u32, folder: &Path) -> Result<()> {
     let entry = handles::get(id)?;
-    on_device!(&*trainer(&entry, id)?, t => t.save(folder))
+    let trainer = &mut *trainer(&entry, id)?;
+    let result = on_device!(trainer, t => t.save(folder));
+    together(trainer, result)
 }
 
 pub fn load(id: u32, folder: &Path) -> Result<()> {
     let entry = handles::get(id)?;
-    on_device!(&mut *trainer(&entry, id)?, t => t.load(folder))
+    let trainer = &mut *trainer(&entry, id)?;
+    let result = on_device!(trainer, t => t.load(folder));
+    together(trainer, result)
 }
 
 pub fn load_weights(id: u32, folder: &Path) -> Result<()> {
     let entry = handles::get(id)?;
-    on_device!(&mut *trainer(&entry, id)?, t => t.load_weights(folder))
+    let trainer = &mut *trainer(&entry, id)?;
+    let result = on_device!(trainer, t => t.load_weights(folder));
+    together(trainer, result)
 }
 
 pub fn logits(id: u32, tokens: &[i32]) -> Result<Vec<f32>> {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::comm::Place;
 use crate::cpu::Cpu;
 use crate::cuda::{Cuda, Kind, Precision};
 use crate::error::{Error, Result};
@@ -31,6 +32,9 @@ pub struct DeviceRequest {
     folders: Vec<PathBuf>,
     /// CPU threads; 0 means all cores.
     threads: usize,
+    /// Whether the processes of a launcher train together, this one among them.
+    #[serde(default)]
+    parallel: bool,
 }
 
 /// What was opened.
@@ -92,15 +96,20 @@ macro_rules! map_device {
 pub(super) use {map_device, on_device};
 
 impl DeviceRequest {
-    /// Opens the device.
-    pub fn open(&self) -> Result<(Any<Cpu, Cuda>, Opened)> {
+    /// This process among those that train together.
+    pub fn place(&self) -> Result<Place> {
+        if self.parallel { Place::from_environment() } else { Ok(Place::alone()) }
+    }
+
+    /// Opens the device; of several GPUs that of process `local_rank` of this machine.
+    pub fn open(&self, local_rank: usize) -> Result<(Any<Cpu, Cuda>, Opened)> {
         let (kind, name) = match self.name {
             DeviceName::Cpu => return self.open_cpu(None),
             DeviceName::Cuda | DeviceName::Auto => (Kind::Gpu, "cuda"),
             DeviceName::CudaEmulated => (Kind::Emulated, "cuda-emulated"),
         };
         let precision = self.precision.unwrap_or(Precision::Bf16);
-        match Cuda::open(kind, precision, &self.folders) {
+        match Cuda::open_local(kind, precision, &self.folders, local_rank) {
             Err(Error::Argument(reason)) => match self.name {
                 DeviceName::Auto => self.open_cpu(Some(reason)),
                 _ => Err(Error::Argument(format!("{reason}; the device cpu needs none of it"))),

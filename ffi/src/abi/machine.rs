@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::calls::{parse, to_json};
 use super::device::{DeviceRequest, Opened};
+use crate::comm::Place;
 use crate::cpu;
 use crate::error::{Error, Result};
 use crate::memory::{Change, MemoryPlan, Room, smallest_change};
@@ -48,20 +49,21 @@ pub fn memory(request: &str) -> Result<String> {
     let MemoryRequest { plan, device } = parse("memory request", request)?;
     let plan = Plan::parse(&plan)?;
     let limit = Room::of(None)?;
-    let (opened, missing) = match device.open() {
+    let (opened, missing) = match device.open(0) {
         Ok((_, opened)) => (Some(opened), None),
         Err(Error::Argument(reason)) if device.may_be_missing() => (None, Some(reason)),
         Err(error) => return Err(error),
     };
     let target = opened.as_ref().map_or(device.target(), |opened| opened.target);
     let room = opened.as_ref().map_or(limit, |opened| opened.room.clone());
-    let needed = MemoryPlan::training(&plan, target)?;
+    let alone = Place::alone();
+    let needed = MemoryPlan::training(&plan, target, &alone)?;
     let lacking = room.as_ref().filter(|room| needed.total > room.bytes);
-    let change = lacking.map(|room| smallest_change(&plan, target, room)).transpose()?.flatten();
+    let change = lacking.map(|room| smallest_change(&plan, target, &alone, room)).transpose()?.flatten();
     to_json(&MemoryReport { needed, fits: lacking.is_none(), room, change, device: opened, missing })
 }
 
 /// What a device is: opens it and closes it again.
 pub fn device(request: &str) -> Result<String> {
-    to_json(&parse::<DeviceRequest>("device request", request)?.open()?.1)
+    to_json(&parse::<DeviceRequest>("device request", request)?.open(0)?.1)
 }

@@ -27,7 +27,7 @@ fn opened_model(entry: &Entry, id: u32) -> Result<&OpenModel> {
 }
 
 pub fn model_open(folder: &Path, device: &str) -> Result<u32> {
-    let (backend, opened) = parse::<DeviceRequest>("device request", device)?.open()?;
+    let (backend, opened) = parse::<DeviceRequest>("device request", device)?.open(0)?;
     let plan = Plan::parse(Checkpoint::open(folder)?.plan())?;
     admit(&opened, &Layout::new(&plan)?, 1)?;
     let writer = map_device!(backend, b => open_model(b, folder)?.into());

@@ -124,8 +124,8 @@ impl Backend for Cpu {
     fn add(&self, out: &mut F, x: &F, n: usize) -> Result<()> {
         self.run(|| elementwise::add(&mut out[..n], &x[..n]))
     }
-    fn sum_squares(&self, x: &F, n: usize) -> Result<f64> {
-        Ok(self.install(|| elementwise::sum_squares(&x[..n])))
+    fn sum_squares(&self, x: &F, at: usize, n: usize) -> Result<f64> {
+        Ok(self.install(|| elementwise::sum_squares(&x[at..at + n])))
     }
 
     // --- embedding ---

@@ -25,10 +25,11 @@ struct Task<'a> {
 
 pub fn step(updates: &mut [MuonUpdate<'_, Cpu>], step: MuonStep) {
     let mut tasks = Vec::new();
-    for MuonUpdate { w, m, g, count, rows, cols, lr } in updates {
-        let (rows, cols, lr) = (*rows, *cols, *lr);
+    for MuonUpdate { w, m, g, at, count, rows, cols, lr } in updates {
+        let (at, rows, cols, lr) = (*at, *rows, *cols, *lr);
         let (size, all) = (rows * cols, *count * rows * cols);
-        let matrices = w[..all].chunks_exact_mut(size).zip(m[..all].chunks_exact_mut(size)).zip(g[..all].chunks_exact(size));
+        let (w, m, g) = (&mut w[at..at + all], &mut m[..all], &g[at..at + all]);
+        let matrices = w.chunks_exact_mut(size).zip(m.chunks_exact_mut(size)).zip(g.chunks_exact(size));
         tasks.extend(matrices.map(|((w, m), g)| Task { w, m, g, rows, cols, lr }));
     }
     // the largest first, so that no thread is left alone with one at the end

@@ -38,6 +38,16 @@ impl<T: Pod> Buffer<T> {
         self.memory.output()
     }
 
+    /// `n` elements from `at` on, to read.
+    pub fn input_from(&self, at: usize, n: usize) -> In<'_, T> {
+        self.input(at + n).skip(at)
+    }
+
+    /// `n` elements from `at` on, to write.
+    pub fn output_from(&mut self, at: usize, n: usize) -> Out<'_, T> {
+        self.output(at + n).skip(at)
+    }
+
     /// Overwrites the first elements with `src`.
     pub fn upload(&mut self, src: &[T]) -> Result<()> {
         let device = self.device.clone();

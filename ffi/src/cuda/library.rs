@@ -29,6 +29,10 @@ impl<'a, T> In<'a, T> {
     pub fn host(x: &'a [T]) -> Self {
         In(x.as_ptr(), PhantomData)
     }
+    /// Without its first `n` elements.
+    pub fn skip(self, n: usize) -> Self {
+        In(self.0.wrapping_add(n), PhantomData)
+    }
     /// The same memory as bytes.
     pub fn bytes(self) -> In<'a, u8> {
         In(self.0.cast(), PhantomData)
@@ -38,6 +42,10 @@ impl<'a, T> In<'a, T> {
 impl<'a, T> Out<'a, T> {
     pub fn host(x: &'a mut [T]) -> Self {
         Out(x.as_mut_ptr(), PhantomData)
+    }
+    /// Without its first `n` elements.
+    pub fn skip(self, n: usize) -> Self {
+        Out(self.0.wrapping_add(n), PhantomData)
     }
     /// The same memory as bytes.
     pub fn bytes(self) -> Out<'a, u8> {
@@ -114,6 +122,17 @@ functions! {
     upload(out: Out<u8>, x: In<u8>, bytes: usize);
     download(out: Out<u8>, x: In<u8>, bytes: usize);
 
+    comm_id(id: Out<u8>, size: usize);
+    comm_join(id: In<u8>, size: usize, rank: u32, world: u32);
+    comm_begin();
+    comm_reduce(x: Out<f32>, n: usize, owner: u32);
+    comm_broadcast(x: Out<f32>, n: usize, owner: u32);
+    comm_deliver(x: Out<f32>, n: usize, owner: u32);
+    comm_end();
+    comm_finish();
+    comm_gather(out: Out<f64>, x: In<f64>, n: usize, world: usize);
+    comm_leave();
+
     fill(out: Out<f32>, value: f32, n: usize);
     copy(out: Out<f32>, x: In<f32>, n: usize);
     add(out: Out<f32>, x: In<f32>, n: usize);
@@ -189,8 +208,8 @@ functions! {
 }
 
 impl Device {
-    /// Opens device `ordinal` of the library at `path`.
-    pub fn open(path: &Path, ordinal: u32) -> Result<Device> {
+    /// Opens the device of number `local_rank` of the library at `path`, counting on from the first again after the last.
+    pub fn open(path: &Path, local_rank: usize) -> Result<Device> {
         let fail = |error: libloading::Error| {
             // the loader's own text is the source of the error
             let reason = error.source().map_or_else(|| error.to_string(), |source| source.to_string());
@@ -207,6 +226,11 @@ impl Device {
             )));
         }
         let functions = Functions::load(&library).map_err(fail)?;
+        type Count = unsafe extern "C" fn() -> u32;
+        // SAFETY: as for the table.
+        let count = unsafe { (*library.get::<Count>("bowline_device_count").map_err(fail)?)() };
+        // Where there is none, opening the first says why.
+        let ordinal = local_rank as u32 % count.max(1);
         type Open = unsafe extern "C" fn(*mut *mut c_void, u32) -> i32;
         // SAFETY: as for the table.
         let open = unsafe { *library.get::<Open>("bowline_open").map_err(fail)? };

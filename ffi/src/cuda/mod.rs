@@ -5,6 +5,7 @@ mod adamw;
 mod attention;
 mod buffer;
 mod clamp;
+mod comm;
 mod cross_entropy;
 mod dispatch;
 mod elementwise;
@@ -89,8 +90,14 @@ pub struct DeviceInfo {
 impl Cuda {
     /// Opens the first device. The library is what the environment variable `BOWLINE_KERNELS` names, else it is looked for in `folders`.
     pub fn open(kind: Kind, precision: Precision, folders: &[PathBuf]) -> Result<Self> {
+        Self::open_local(kind, precision, folders, 0)
+    }
+
+    /// The same for one of several processes of a machine: it takes the device of its number `local_rank` there, counting on from the
+    /// first again after the last.
+    pub fn open_local(kind: Kind, precision: Precision, folders: &[PathBuf], local_rank: usize) -> Result<Self> {
         let path = library::find(kind.file(), folders, kind.remedy())?;
-        let device = Device::open(&path, 0)?;
+        let device = Device::open(&path, local_rank)?;
         device.set_precision(match precision {
             Precision::F32 => 0,  // BOWLINE_F32
             Precision::Bf16 => 1, // BOWLINE_BF16
@@ -160,8 +167,8 @@ impl Backend for Cuda {
     fn add(&self, out: &mut F, x: &F, n: usize) -> Result<()> {
         elementwise::add(self, out, x, n)
     }
-    fn sum_squares(&self, x: &F, n: usize) -> Result<f64> {
-        elementwise::sum_squares(self, x, n)
+    fn sum_squares(&self, x: &F, at: usize, n: usize) -> Result<f64> {
+        elementwise::sum_squares(self, x, at, n)
     }
 
     // --- embedding ---

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::{MemoryPlan, Target};
+use crate::comm::Place;
 use crate::error::{Error, Result};
 use crate::plan::Plan;
 
@@ -48,11 +49,11 @@ impl Room {
 }
 
 /// The memory of training by `plan`, refused where it does not fit into `room`.
-pub fn require_training(plan: &Plan, target: Target, room: Option<&Room>) -> Result<MemoryPlan> {
-    let needed = MemoryPlan::training(plan, target)?;
+pub fn require_training(plan: &Plan, target: Target, place: &Place, room: Option<&Room>) -> Result<MemoryPlan> {
+    let needed = MemoryPlan::training(plan, target, place)?;
     if let Some(room) = room {
         room.require(&needed, "train", || {
-            Ok(match smallest_change(plan, target, room)? {
+            Ok(match smallest_change(plan, target, place, room)? {
                 Some(Change { settings, total }) => {
                     let settings: Vec<_> = settings.iter().map(|setting| format!("--set {setting}")).collect();
                     format!("it fits with {} ({})", settings.join(" "), text(total))
@@ -66,9 +67,9 @@ pub fn require_training(plan: &Plan, target: Target, room: Option<&Room>) -> Res
 
 /// The first of these that fits: recomputation; a smaller batch with more accumulation, so that a step has the same windows;
 /// both. Of batches it is the largest.
-pub fn smallest_change(plan: &Plan, target: Target, room: &Room) -> Result<Option<Change>> {
+pub fn smallest_change(plan: &Plan, target: Target, place: &Place, room: &Room) -> Result<Option<Change>> {
     let (batch, is_recomputing) = (plan.train.batch, plan.train.recompute);
-    let smaller = || (1..batch).rev().filter(|part| batch.is_multiple_of(*part));
+    let smaller = || (1..batch).rev().filter(|part| batch.is_multiple_of(*part) && part.is_multiple_of(place.world));
     let recompute = (!is_recomputing).then_some((true, batch));
     let split = smaller().map(|batch| (is_recomputing, batch));
     let both = smaller().filter(|_| !is_recomputing).map(|batch| (true, batch));
@@ -77,7 +78,7 @@ pub fn smallest_change(plan: &Plan, target: Target, room: &Room) -> Result<Optio
         changed.train.recompute = recompute;
         changed.train.batch = part;
         changed.train.accumulation *= batch / part;
-        let total = MemoryPlan::training(&changed, target)?.total;
+        let total = MemoryPlan::training(&changed, target, place)?.total;
         if total <= room.bytes {
             let mut settings = Vec::new();
             if recompute != is_recomputing {

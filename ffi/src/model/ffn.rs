@@ -2,7 +2,7 @@
 
 use super::dense::{self, DenseSaved, DenseScratch};
 use super::moe::{self, MoeSaved, MoeScratch};
-use crate::backend::{Backend, Memory, RouterLoss};
+use crate::backend::{Backend, Memory, RouterLoss, RouterStats};
 use crate::error::{Error, Result};
 use crate::layout::{DenseUse, FfnUse, MoeUse};
 
@@ -80,6 +80,7 @@ pub fn forward<B: Backend>(
 }
 
 /// Takes `d_h` (T, D), the gradient of the residual stream after this half, to that before it, in place; adds into the gradients of the banks.
+/// `stats` are those of the site's router over the whole micro-batch; a dense half reads none.
 pub fn backward<B: Backend>(
     b: &B,
     d_h: &mut B::F,
@@ -89,12 +90,13 @@ pub fn backward<B: Backend>(
     weights: &[B::F],
     site: &FfnUse,
     loss: RouterLoss,
+    stats: &RouterStats,
     d: usize,
     t: usize,
 ) -> Result<()> {
     match (site, saved) {
         (FfnUse::Moe(site), FfnSaved { moe: Some(saved), .. }) => {
-            moe::backward(b, d_h, grads, saved, &mut scratch.moe, weights, site, loss, d, t)
+            moe::backward(b, d_h, grads, saved, &mut scratch.moe, weights, site, loss, stats, d, t)
         }
         (FfnUse::Dense(site), FfnSaved { dense: Some(saved), .. }) => {
             dense::backward(b, d_h, grads, saved, &mut scratch.dense, weights, site, d, t)

@@ -102,6 +102,7 @@ pub fn forward<B: Backend>(
 }
 
 /// Takes `d_h` (T, D), the gradient of the residual stream after this half, to that before it, in place; adds into the gradients of the banks.
+/// `stats` are those of the whole micro-batch, of which these tokens may be a part.
 pub fn backward<B: Backend>(
     b: &B,
     d_h: &mut B::F,
@@ -111,6 +112,7 @@ pub fn backward<B: Backend>(
     weights: &[B::F],
     site: &MoeUse,
     loss: RouterLoss,
+    stats: &RouterStats,
     d: usize,
     t: usize,
 ) -> Result<()> {
@@ -140,7 +142,7 @@ pub fn backward<B: Backend>(
     b.fill(&mut s.d_x, 0.0, t * d)?;
     b.combine(&mut s.d_x, &s.d_rows, plan, t, k, d)?;
     // 4. Through the router.
-    b.router_backward(&mut s.logits, &saved.routing, &saved.stats, &s.d_combine_weights, t, site.rule, loss)?;
+    b.router_backward(&mut s.logits, &saved.routing, stats, &s.d_combine_weights, t, site.rule, loss)?;
     b.router_linear_backward_input(&mut s.d_x, &s.logits, &weights[site.w_router], t, e, d)?;
     b.router_linear_backward_weight(&mut grads[site.w_router], &s.logits, &s.x, t, e, d)?;
     // 5. Through the norm, onto the residual stream.

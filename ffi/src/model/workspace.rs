@@ -52,6 +52,8 @@ pub struct Workspace<B: Memory> {
     ffn: FfnScratch<B>,
     /// (T, K) per site, of the last forward pass; empty where there is no router.
     pub expert_ids: Vec<Vec<i32>>,
+    /// Per site, of the last forward pass or of [`Workspace::share`]; zeros where there is no router.
+    stats: Vec<RouterStats>,
 }
 
 /// What the backward pass reads of all sites.
@@ -102,6 +104,7 @@ impl<B: Memory> Workspace<B> {
             attention: AttentionScratch::new(b, sites.clone().map(|s| s.attention), d, t, train)?,
             ffn: FfnScratch::new(b, sites.map(|s| &s.ffn), d, t, train)?,
             expert_ids: Vec::new(),
+            stats: Vec::new(),
         })
     }
 }
@@ -147,6 +150,7 @@ impl<B: Backend> Workspace<B> {
         b.embedding_forward(&mut self.h, &model.weights[layout.embedding], &self.tokens, t, layout.vocab, d)?;
         let mut stats = Vec::with_capacity(layout.sites.len());
         self.expert_ids.resize(layout.sites.len(), Vec::new());
+        self.stats = vec![RouterStats::default(); layout.sites.len()];
         for i in 0..layout.sites.len() {
             watch.report(i as f64 / layout.sites.len() as f64)?;
             if let Some(input) = self.inputs.get_mut(i) {
@@ -155,10 +159,18 @@ impl<B: Backend> Workspace<B> {
             let slot = self.site_forward(b, model, i)?;
             let Some((moe, site)) = self.saved[slot].1.routed(&layout.sites[i].ffn).zip(layout.sites[i].ffn.moe()) else { continue };
             stats.push(moe.stats.clone());
+            self.stats[i] = moe.stats.clone();
             self.expert_ids[i].resize(t * site.rule.top_k, 0);
             b.download_i32(&mut self.expert_ids[i], &moe.routing.expert_ids)?;
         }
         Ok(stats)
+    }
+
+    /// Takes the routers' statistics over a micro-batch of which the loaded windows are a part, for the gradient of the losses that are
+    /// no sums over tokens. `stats` are as `forward` returns them.
+    pub fn share(&mut self, layout: &Layout, stats: &[RouterStats]) {
+        let routed = self.stats.iter_mut().zip(&layout.sites).filter(|(_, site)| site.ffn.moe().is_some());
+        routed.zip(stats).for_each(|((mine, _), all)| mine.clone_from(all));
     }
 
     /// One site over `self.h`; returns which saved values it left.
@@ -186,6 +198,19 @@ impl<B: Backend> Workspace<B> {
 
     /// After [`Workspace::forward`]: the losses, and everything's gradient added into `grads`; the last site first.
     pub fn backward(&mut self, b: &B, model: &Model<B>, grads: &mut [B::F], step: &MicroStep, watch: &Watch) -> Result<Vec<f32>> {
+        self.backward_in_stages(b, model, grads, step, watch, |_, _| Ok(()))
+    }
+
+    /// The same; after each stage (the head, every site from the last on, the embedding) `done` gets its number and the gradients.
+    pub fn backward_in_stages(
+        &mut self,
+        b: &B,
+        model: &Model<B>,
+        grads: &mut [B::F],
+        step: &MicroStep,
+        watch: &Watch,
+        mut done: impl FnMut(usize, &mut [B::F]) -> Result<()>,
+    ) -> Result<Vec<f32>> {
         let (layout, weights, d, t) = (&model.layout, &model.weights, model.layout.width, self.loaded * self.seq);
         // 1. Head and loss; x is the head's input, then h takes the gradient of x.
         let norm = layout.final_norm;
@@ -205,6 +230,7 @@ impl<B: Backend> Workspace<B> {
             d,
         )?;
         b.rmsnorm_backward(&mut self.d_h, &mut grads[norm.w], &self.h, &weights[norm.w], d_x, t, d, norm.eps)?;
+        done(0, grads)?;
         // 2. Sites, last first.
         for i in (0..layout.sites.len()).rev() {
             watch.report(1.0 - (i + 1) as f64 / layout.sites.len() as f64)?;
@@ -214,7 +240,7 @@ impl<B: Backend> Workspace<B> {
             }
             let site = &layout.sites[i];
             let (attention, ffn) = &self.saved[i.min(self.saved.len() - 1)];
-            ffn::backward(b, &mut self.d_h, grads, ffn, &mut self.ffn, weights, &site.ffn, step.router_loss, d, t)?;
+            ffn::backward(b, &mut self.d_h, grads, ffn, &mut self.ffn, weights, &site.ffn, step.router_loss, &self.stats[i], d, t)?;
             attention::backward(
                 b,
                 &mut self.d_h,
@@ -226,9 +252,11 @@ impl<B: Backend> Workspace<B> {
                 d,
                 site.attention.dims(self.loaded, self.seq),
             )?;
+            done(layout.sites.len() - i, grads)?;
         }
         // 3. Embedding.
         b.embedding_backward(&mut grads[layout.embedding], &self.d_h, &self.grad_tokens, t, layout.vocab, d)?;
+        done(layout.sites.len() + 1, grads)?;
         let mut losses = vec![0.0; t];
         b.download(&mut losses, &self.losses)?;
         Ok(losses)

@@ -17,6 +17,15 @@ const RULES: readonly Rule[] = [
   { file: "elementwise", kernel: /^add_kernel<6float4>$/, targets: TARGETS, has: loads },
   { file: "elementwise", kernel: /^fill_kernel<6float4>$/, targets: TARGETS, has: ["st.global.v4"] },
   { file: "embedding", kernel: /^forward_kernel<6float4>$/, targets: TARGETS, has: loads },
+  { file: "cast", kernel: /^round_rows_kernel$/, targets: TARGETS, has: loads },
+  {
+    file: "mma",
+    kernel: /^mma_kernel/,
+    targets: TARGETS,
+    has: ["mma.sync.aligned.m16n8k16", "cp.async.cg.shared.global"],
+  },
+  { file: "wgmma", kernel: /^wgmma_kernel/, targets: ["90a"], has: ["wgmma.mma_async", "cp.async.bulk.tensor.2d"] },
+  { file: "attention_bf16_forward", kernel: /^forward_kernel/, targets: TARGETS, has: ["mma.sync.aligned.m16n8k16"] },
   { file: "swiglu", kernel: /^forward_kernel<6float4>$/, targets: TARGETS, has: loads },
 ];
 const INSTRUCTIONS: readonly Instruction[] = [
