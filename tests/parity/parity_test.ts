@@ -33,12 +33,11 @@ for (const name of CASES) {
   });
 
   Deno.test(`${name} on the emulated GPU has losses within 1e-2 of f32 in bf16`, { ignore }, async () => {
-    const errors = await runCase(await readGolden(resolve(golden!, name)), {
-      device: "cuda-emulated",
-      precision: "bf16",
-    });
-    // Factors have 8 bits; sums of many of them are off by less.
+    const where = { device: "cuda-emulated", precision: "bf16" } as const;
+    // The first steps alone: tensor cores take the emulator several times as long.
+    const errors = await runCase(await readGolden(resolve(golden!, name)), where, 3);
     assert.ok(errors.loss <= 1e-2, JSON.stringify(errors));
+    // Factors of 8 bits are not those of f32.
     assert.ok(errors.firstLoss > 2e-6, `the first loss is that of f32: ${JSON.stringify(errors)}`);
   });
 }
