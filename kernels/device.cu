@@ -88,7 +88,7 @@ extern "C" int bowline_info(bowline_device* device, char* host_name, size_t size
 }
 
 extern "C" int bowline_working(bowline_device* device, uint64_t* host_bytes) {
-  *host_bytes = device->scratch_bytes;
+  *host_bytes = std::max(device->scratch_bytes, device->scratch_wanted);
   return BOWLINE_OK;
 }
 

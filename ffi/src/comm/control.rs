@@ -3,7 +3,7 @@
 //! tells all others, so that every rank knows the same name. What a call waits for then ends with that error, and a
 //! process that is stuck in a library is ended after a grace time.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::net::{TcpListener, TcpStream, ToSocketAddrs};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -66,7 +66,7 @@ impl Control {
                     }
                     peers.push((rank, stream, reader));
                 }
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     if Instant::now() > deadline {
                         let missing: Vec<_> =
                             (1..world).filter(|rank| peers.iter().all(|(known, ..)| known != rank)).map(|rank| rank.to_string()).collect();
@@ -207,7 +207,9 @@ impl Control {
                     Some(text) => text.to_string(),
                     None => continue,
                 },
-                Err(error) if matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut) => {
+                // what this rank had sent was not read any more
+                Err(error) if error.kind() == ErrorKind::ConnectionReset => died("its connection ended"),
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
                     died(&format!("nothing was heard of it for {} seconds", SILENCE.as_secs()))
                 }
                 Err(error) => died(&error.to_string()),
