@@ -61,6 +61,7 @@ export {
   preset,
   presets,
   quickstart,
+  type Recompute,
   resolve,
   type Site,
   SITE_PARTS,

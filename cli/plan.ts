@@ -11,7 +11,7 @@ import {
   tokensPerStep,
   type Traffic,
 } from "../experiments/counts.ts";
-import type { Bank, Plan, Site } from "../experiments/mod.ts";
+import type { Bank, Plan, Recompute, Site } from "../experiments/mod.ts";
 import type { DeviceOptions } from "../ffi/ts/device.ts";
 import { type Memory, type MemoryReport, planMemory } from "../ffi/ts/memory.ts";
 import { DEVICE, deviceType, fallbackOf, PRECISION, precisionType } from "./device.ts";
@@ -23,8 +23,8 @@ export interface PlanReport {
   name: string;
   /** Numbers of parameters. */
   parameters: ParameterCounts;
-  /** Bytes held on the device, and the activations for either choice of `train.recompute`. */
-  memory: Memory & { activationsBy: { keep: number; recompute: number } };
+  /** Bytes held on the device, and the activations for each choice of `train.recompute`: false, "experts", true. */
+  memory: Memory & { activationsBy: { keep: number; experts: number; recompute: number } };
   /** Whether that fits, where the device is known. */
   fit: Omit<MemoryReport, "needed">;
   /** Arithmetic. */
@@ -57,9 +57,14 @@ export function planReport(
   { gflops = GFLOPS, ...where }: PlanReportOptions = {},
 ): { json: PlanReport; text: string } {
   const { needed, ...fit } = planMemory(plan, where);
-  const activations = (recompute: boolean) =>
+  const activations = (recompute: Recompute) =>
     planMemory({ ...plan, train: { ...plan.train, recompute } }, where).needed.activations;
-  const memory = { ...needed, activationsBy: { keep: activations(false), recompute: activations(true) } };
+  const activationsBy = {
+    keep: activations(false),
+    experts: activations("experts"),
+    recompute: activations(true),
+  };
+  const memory = { ...needed, activationsBy };
   const json: PlanReport = {
     name: plan.name,
     parameters: countParameters(plan),

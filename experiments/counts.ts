@@ -56,7 +56,7 @@ export interface Flops {
   perStep: {
     /** The training pass of all tokens. */
     model: number;
-    /** Sites run again in the backward pass; 0 unless `train.recompute`. */
+    /** What is run again in the backward pass by `train.recompute`: the sites, or the experts' gate and up projections with their input. */
     recompute: number;
     /** Muon's orthogonalisation, independent of the tokens. */
     newtonSchulz: number;
@@ -92,9 +92,11 @@ export function countFlops(plan: Plan): Flops {
     head: 3 * forward.head,
   });
   const tokens = tokensPerStep(plan);
+  const output = overSites(plan, ({ moe, attention: { shape: { D, H, P } } }) => moe ? 2 * D * H * P : 0);
+  const again = { false: 0, experts: forward.experts * 2 / 3 + output, true: forward.total - forward.head };
   const perStep = withTotal({
     model: tokens * training.total,
-    recompute: recompute ? tokens * (forward.total - forward.head) : 0,
+    recompute: tokens * again[`${recompute}`],
     newtonSchulz: newtonSchulzFlops(plan),
   });
   return { perToken: { forward, training }, perStep };
@@ -137,10 +139,13 @@ export interface Traffic {
 /** Counts the bytes that a plan moves; `savedPerMicroStep` is what the backward pass reads, in bytes. */
 export function countTraffic(plan: Plan, savedPerMicroStep: number): Traffic {
   const microStep = plan.train.batch * plan.train.seqLen;
-  // Forward, input gradient, and read and write of the weight gradient; once more to recompute.
-  const passes = plan.train.recompute ? 5 : 4;
+  // Forward, input gradient, and read and write of the weight gradient; once more what is recomputed.
+  const passes = plan.train.recompute === true ? 5 : 4;
   const used = overSites(plan, ({ moe, ...site }) => {
     return sum([...Object.values(site), moe?.router, moe?.experts].map((bank) => bank ? bankElements(bank) : 0));
+  });
+  const again = overSites(plan, ({ moe, attention: { shape: { D, H, P } } }) => {
+    return moe ? bankElements(moe.experts) * 2 / 3 + D * H * P : 0;
   });
   const head = bankElements(
     plan.model.head === plan.model.embedding
@@ -151,7 +156,7 @@ export function countTraffic(plan: Plan, savedPerMicroStep: number): Traffic {
   const touches = { muon: 6, adamw: 8 };
   const updated = sum(plan.banks.flatMap(parts).map((part) => touches[part.optimizer] * elements(part)));
   const perToken = withTotal({
-    weights: F32 * (passes * used + 4 * head) / microStep,
+    weights: F32 * (passes * used + (plan.train.recompute === "experts" ? again : 0) + 4 * head) / microStep,
     activations: 2 * savedPerMicroStep / microStep,
     optimizer: F32 * updated / tokensPerStep(plan),
   });

@@ -15,6 +15,9 @@ export const SITE_PARTS = ["attentionNorm", "attention", "ffnNorm", "router", "e
 /** A part of a site. */
 export type SitePart = typeof SITE_PARTS[number];
 
+/** What the backward pass computes again instead of reading it: nothing, the experts' gate and up projections with their input, or sites. */
+export type Recompute = false | "experts" | true;
+
 /** Files of documents in one format, and their share of a mixture. */
 export interface Source {
   /** What events and messages call it. */
@@ -91,7 +94,7 @@ export interface Manifest {
     finalFraction: number;
     tiedLrDivisor: "none" | "sqrt" | "linear" | number;
     divisorScope: "shared-banks" | "loop-group";
-    recompute: boolean;
+    recompute: Recompute;
     seed: number;
   };
   /** What to train on: a corpus, files, or sources. None is given where data comes from elsewhere. */

@@ -30,6 +30,7 @@ export {
   type Manifest,
   type ManifestInput,
   type Partially,
+  type Recompute,
   SITE_PARTS,
   type SitePart,
   type Source,

@@ -3,7 +3,7 @@
  * two sites that name the same bank. Nothing is defaulted after this point.
  */
 import * as z from "zod";
-import type { Manifest } from "./manifest.ts";
+import type { Manifest, Recompute } from "./manifest.ts";
 import { checkpoint, data, evaluation, losses } from "./schema.ts";
 
 /** A resolved experiment. */
@@ -42,7 +42,7 @@ export interface Plan {
   /** Linear warmup to the peak, then a cosine to `finalFraction` of it at `steps`. */
   schedule: { warmupSteps: number; steps: number; finalFraction: number };
   /** B x S tokens per micro-step, `accumulation` micro-steps per step. */
-  train: { steps: number; batch: number; accumulation: number; seqLen: number; recompute: boolean };
+  train: { steps: number; batch: number; accumulation: number; seqLen: number; recompute: Recompute };
   /** As in the manifest. */
   data: Manifest["data"];
   /** As in the manifest. */
@@ -199,7 +199,13 @@ export const planSchema: z.ZodType<Plan> = z.strictObject({
     clipNorm: positive,
   }),
   schedule: z.strictObject({ warmupSteps: z.int().min(0), steps: size, finalFraction: z.number().min(0).max(1) }),
-  train: z.strictObject({ steps: size, batch: size, accumulation: size, seqLen: size, recompute: z.boolean() }),
+  train: z.strictObject({
+    steps: size,
+    batch: size,
+    accumulation: size,
+    seqLen: size,
+    recompute: z.union([z.boolean(), z.literal("experts")]),
+  }),
   data,
   checkpoint,
   eval: evaluation,

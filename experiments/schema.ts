@@ -20,6 +20,7 @@ const flag = () => z.boolean("true or false");
 
 const NAME = "letters, digits and . _ - in parts joined by /";
 const DIVISOR = '"none", "sqrt", "linear" or a positive number';
+const RECOMPUTE = 'true, false or "experts"';
 const SHARE = "a number above 0 and at most 1";
 // Seeds are u32 in the core.
 const SEED = "an integer from 0 to 4294967295";
@@ -139,7 +140,9 @@ const train = z.strictObject({
   divisorScope: z.enum(["shared-banks", "loop-group"]).describe(
     "what is divided: matrices that are shared, or all of Muon's matrices of a group's sites, by the group's size (published)",
   ),
-  recompute: flag().describe("keep only each site's input and recompute the rest in the backward pass"),
+  recompute: z.union([z.boolean(RECOMPUTE), z.literal("experts", RECOMPUTE)], RECOMPUTE).describe(
+    "what is computed again in the backward pass instead of kept: all of a site but its input (true), or the experts' gate and up projections with what enters them",
+  ),
   seed: z.int(SEED).min(0, SEED).max(2 ** 32 - 1, SEED).describe("seed of the initial weights and of the data order"),
 });
 

@@ -8,7 +8,7 @@
 //! All buffers are row-major. A buffer may be longer than the shape: only the leading elements are touched.
 //! Same inputs give the same bits, whatever the number of threads.
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 mod memory;
 
@@ -134,6 +134,24 @@ pub struct AdamwStep {
     pub grad_scale: f32,
 }
 
+/// The gradient of a parameter.
+pub enum Gradient<'a, B: Memory> {
+    /// All its elements.
+    Whole(&'a B::F),
+    /// Those of a table's rows that may differ from 0. Only for a backend that [`Backend::takes_rows`].
+    Rows(TableRows<'a, B>),
+}
+
+/// Rows (R, D) of a table (V, D) that is 0 elsewhere.
+pub struct TableRows<'a, B: Memory> {
+    /// (R, D)
+    pub rows: &'a B::F,
+    /// (V) which of `rows` a row of the table is; -1: none
+    pub row_of_id: &'a [i32],
+    /// `D`
+    pub d: usize,
+}
+
 /// One parameter that AdamW updates.
 pub struct AdamwUpdate<'a, B: Backend> {
     pub w: &'a mut B::F,
@@ -141,8 +159,8 @@ pub struct AdamwUpdate<'a, B: Backend> {
     pub m: &'a mut B::F,
     /// Second moment.
     pub v: &'a mut B::F,
-    pub g: &'a B::F,
-    /// First element in `w` and `g`; `m` and `v` hold those of the update only.
+    pub g: Gradient<'a, B>,
+    /// First element in `w` and `g`, 0 where `g` is rows; `m` and `v` hold those of the update only.
     pub at: usize,
     /// Number of elements.
     pub n: usize,
@@ -194,6 +212,14 @@ pub trait Backend: Memory {
     fn add(&self, out: &mut Self::F, x: &Self::F, n: usize) -> Result<()>;
     /// Sum of squares of `x[at..at + n]`, in f64 over fixed blocks in ascending order.
     fn sum_squares(&self, x: &Self::F, at: usize, n: usize) -> Result<f64>;
+    /// Whether a gradient may be given by rows, where all others are 0.
+    fn takes_rows(&self) -> bool {
+        false
+    }
+    /// `sum_squares` of the whole table, to the bit.
+    fn sum_squares_of_rows(&self, _table: TableRows<'_, Self>) -> Result<f64> {
+        Err(Error::Internal("this device takes no gradient by rows".into()))
+    }
 
     // --- embedding ---
 

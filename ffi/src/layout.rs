@@ -122,6 +122,13 @@ impl Layout {
         self.params.iter().position(|p| p.name == name)
     }
 
+    /// How many rows of the embedding's table a step of `tokens` tokens can touch, when these are fewer than all and nothing else
+    /// has a gradient for the table.
+    pub fn touched_rows(&self, tokens: usize) -> Option<usize> {
+        let is_adamw = self.params[self.embedding].optimizer == OptimizerKind::Adamw;
+        (is_adamw && self.embedding != self.head && tokens < self.vocab).then_some(tokens)
+    }
+
     /// Number of sites that have a router.
     pub fn routed_sites(&self) -> usize {
         self.sites.iter().filter(|site| site.ffn.moe().is_some()).count()

@@ -8,9 +8,9 @@ use crate::cuda::Precision;
 use crate::error::Result;
 use crate::layout::Layout;
 use crate::model::decoder::{CHUNK, Decoder};
-use crate::model::{Activations, Model, Workspace};
+use crate::model::{Activations, Gradients, Model, Workspace};
 use crate::optim::Optimizer;
-use crate::plan::Plan;
+use crate::plan::{Plan, TrainSpec};
 use crate::{cpu, cuda};
 
 mod room;
@@ -67,7 +67,7 @@ impl MemoryPlan {
         let workspace = Meter::bytes(|m| Workspace::new(m, &layout, batch, seq, true, train.recompute))?;
         Ok(MemoryPlan {
             weights,
-            gradients: weights,
+            gradients: gradients(&layout, train, target, place)?,
             optimizer: Meter::bytes(|m| Optimizer::new(m, &layout, shards, place.rank))?,
             activations,
             scratch: workspace - activations,
@@ -98,6 +98,13 @@ impl MemoryPlan {
 
 fn weights(layout: &Layout) -> Result<u64> {
     Meter::bytes(|m| Model::zeroed(m, layout.clone()))
+}
+
+/// By rows of the embedding's table where a trainer keeps them so.
+fn gradients(layout: &Layout, train: &TrainSpec, target: Target, place: &Place) -> Result<u64> {
+    let by_rows = matches!(target, Target::Cpu { .. }) && place.world == 1;
+    let rows = layout.touched_rows(train.accumulation * train.batch * train.seq_len).filter(|_| by_rows);
+    Meter::bytes(|m| Gradients::new(m, layout, rows))
 }
 
 fn working(layout: &Layout, pass: Pass, target: Target) -> u64 {

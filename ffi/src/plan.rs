@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::backend::{BalanceCounts, RouterScore};
 use crate::error::{Error, Result};
@@ -259,8 +260,39 @@ pub struct TrainSpec {
     pub accumulation: usize,
     /// `S`
     pub seq_len: usize,
-    /// Keep only each site's input and compute its activations again in the backward pass.
-    pub recompute: bool,
+    pub recompute: Recompute,
+}
+
+/// What the backward pass computes again instead of reading it; in JSON `false`, `"experts"` or `true`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Value", into = "Value")]
+pub enum Recompute {
+    #[default]
+    Nothing,
+    /// What enters a half with experts, and their gate and up projections.
+    Experts,
+    /// All of a site but its input.
+    Sites,
+}
+
+impl From<Recompute> for Value {
+    fn from(recompute: Recompute) -> Value {
+        match recompute {
+            Recompute::Nothing => false.into(),
+            Recompute::Experts => "experts".into(),
+            Recompute::Sites => true.into(),
+        }
+    }
+}
+
+impl TryFrom<Value> for Recompute {
+    type Error = String;
+
+    fn try_from(value: Value) -> std::result::Result<Self, String> {
+        let all = [Recompute::Nothing, Recompute::Experts, Recompute::Sites];
+        let found = all.into_iter().find(|recompute| Value::from(*recompute) == value);
+        found.ok_or_else(|| format!("is {value}, wanted false, true or \"experts\""))
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

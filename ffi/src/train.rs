@@ -9,7 +9,7 @@ use crate::data::{Corpus, Loader, Stream, StreamInfo, Watch, Windows};
 use crate::error::{Error, Result};
 use crate::layout::Layout;
 use crate::model::metrics::RouterMetrics;
-use crate::model::{MicroStep, Model, Workspace};
+use crate::model::{Gradients, MicroStep, Model, Workspace};
 use crate::optim::{LearningRates, Optimizer, schedule};
 use crate::plan::Plan;
 use ranks::Ranks;
@@ -29,7 +29,7 @@ pub struct Trainer<B: Backend> {
     ranks: Ranks<B>,
     plan: Plan,
     model: Model<B>,
-    grads: Vec<B::F>,
+    grads: Gradients<B>,
     optimizer: Optimizer<B>,
     workspace: Workspace<B>,
     data: Option<Data>,
@@ -82,7 +82,10 @@ impl<B: Backend> Trainer<B> {
         let train = &plan.train;
         let batch = train.batch / comm.world();
         let workspace = Workspace::new(&backend, &model.layout, batch, train.seq_len, true, train.recompute)?;
-        let grads = model.zeros_like(&backend)?;
+        // Ranks reduce gradients to owners of parts, so that all need all rows.
+        let by_rows = backend.takes_rows() && comm.world() == 1;
+        let rows = model.layout.touched_rows(train.accumulation * train.batch * train.seq_len).filter(|_| by_rows);
+        let grads = Gradients::new(&backend, &model.layout, rows)?;
         let shards = assign(&model.layout, comm.world(), plan.optimizer.muon.newton_schulz_steps);
         let optimizer = Optimizer::new(&backend, &model.layout, shards, comm.rank())?;
         let ranks = Ranks::new(comm, &model.layout, &optimizer.shards);
@@ -217,9 +220,7 @@ impl<B: Backend> Trainer<B> {
             counts,
             losses.z.coefficient,
         );
-        for (g, p) in self.grads.iter_mut().zip(&self.model.layout.params) {
-            b.fill(g, 0.0, p.size())?;
-        }
+        self.grads.begin(b, &self.model.layout, tokens, train.seq_len)?;
         let (mut nll, mut routers, mut forward_s, mut backward_s) = (0.0, Vec::new(), 0.0, 0.0);
         let mine = self.ranks.part(train.batch, train.seq_len + 1);
         let stop = self.ranks.stop(watch);
@@ -230,7 +231,8 @@ impl<B: Backend> Trainer<B> {
                 quiet.part((i as f64 + from) / n, (i as f64 + to) / n)
             };
             let start = Instant::now();
-            self.workspace.load(b, &self.model.layout, &windows[mine.clone()], losses.mask_last_target)?;
+            let (windows, rows) = (&windows[mine.clone()], self.grads.row_of_id());
+            self.workspace.load_for(b, &self.model.layout, windows, losses.mask_last_target, rows)?;
             let stats = self.workspace.forward(b, &self.model, &part(0.0, 0.3));
             let stats = stats.map_err(|e| self.ranks.explain(blame(e, self.step, b, &self.model, &self.grads)))?;
             let metrics = RouterMetrics::new(&self.model.layout, &stats, &self.workspace.expert_ids, counts);
@@ -243,19 +245,19 @@ impl<B: Backend> Trainer<B> {
             let is_last = i + 1 == train.accumulation;
             let ranks = &mut self.ranks;
             let done = |stage: usize, grads: &mut [B::F]| if is_last { ranks.reduce(b, stage, grads) } else { Ok(()) };
-            let losses = self.workspace.backward_in_stages(b, &self.model, &mut self.grads, &micro, &part(0.3, 1.0), done);
+            let losses = self.workspace.backward_in_stages(b, &self.model, &mut self.grads.buffers, &micro, &part(0.3, 1.0), done);
             let losses = losses.map_err(|e| self.ranks.explain(e))?;
             nll += losses.iter().map(|&l| f64::from(l)).sum::<f64>();
             backward_s += start.elapsed().as_secs_f64();
         }
         // 2. The losses and the gradient must be numbers before anything is changed.
         let start = Instant::now();
-        self.ranks.comm.finish(b, &mut self.grads)?;
+        self.ranks.comm.finish(b, &mut self.grads.buffers)?;
         let routers = RouterMetrics::mean(&routers);
         let mut sums = vec![nll];
         for shard in &self.optimizer.shards {
             let is_mine = shard.owner == self.ranks.comm.rank();
-            sums.push(if is_mine { b.sum_squares(&self.grads[shard.param], shard.at, shard.len)? } else { 0.0 });
+            sums.push(if is_mine { self.grads.sum_squares(b, shard.param, shard.at, shard.len)? } else { 0.0 });
         }
         let sums = self.ranks.comm.sum(b, &sums)?;
         let (nll, squares) = (sums[0], sums[1..].iter().sum::<f64>());
@@ -300,7 +302,7 @@ impl<B: Backend> Trainer<B> {
             )));
         }
         if gradient {
-            self.backend.download(&mut out, &self.grads[id])?;
+            self.grads.download(&self.backend, &mut out, id)?;
             out.iter_mut().for_each(|x| *x *= self.grad_scale);
         } else {
             self.backend.download(&mut out, &self.model.weights[id])?;
@@ -319,13 +321,14 @@ fn no_data() -> Error {
 }
 
 /// Names the tensor that made an error of numbers: the first weight that is not finite, else the first such gradient.
-fn blame<B: Backend>(error: Error, step: u64, b: &B, model: &Model<B>, grads: &[B::F]) -> Error {
+fn blame<B: Backend>(error: Error, step: u64, b: &B, model: &Model<B>, grads: &Gradients<B>) -> Error {
     let Error::NotFinite { what, .. } = error else { return error };
-    let bad = |buffers: &[B::F]| {
-        let params = model.layout.params.iter().zip(buffers);
-        params.filter(|(p, x)| !b.sum_squares(x, 0, p.size()).is_ok_and(f64::is_finite)).map(|(p, _)| p.name.clone()).next()
+    let bad = |squares: &dyn Fn(usize, usize) -> Result<f64>| {
+        let mut params = model.layout.params.iter().enumerate();
+        params.find(|(param, p)| !squares(*param, p.size()).is_ok_and(f64::is_finite)).map(|(_, p)| p.name.clone())
     };
-    let tensor = match (bad(&model.weights), bad(grads)) {
+    let weights = bad(&|param, n| b.sum_squares(&model.weights[param], 0, n));
+    let tensor = match (weights, bad(&|param, n| grads.sum_squares(b, param, 0, n))) {
         (Some(name), _) => format!(" (first in the weights of {name})"),
         (None, Some(name)) => format!(" (first in the gradient of {name})"),
         (None, None) => String::new(),

@@ -79,7 +79,7 @@ fn ranks_train_as_one_does_and_have_the_same_bits() {
     for (name, micro) in [
         ("muon", BASE),
         ("adamw", Micro { optimizer: "adamw", ..BASE }),
-        ("recomputed", Micro { recompute: true, ..BASE }),
+        ("recomputed", Micro { recompute: Recompute::Sites, ..BASE }),
         ("argmax, head tied", Micro { batch: 4, ..VANILLA }),
         ("adapters", Micro { batch: 4, ..LORA }),
         ("dense sites", Micro { batch: 4, ..MIXED }),

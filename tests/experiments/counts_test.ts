@@ -158,6 +158,15 @@ Deno.test("recomputation costs one forward pass of the sites", () => {
   assert.equal(countFlops(keep).perStep.recompute, 0);
 });
 
+Deno.test("recomputing experts costs two of their three forward products, and the projection before them", () => {
+  const p = plan({ ...nano, train: { ...nano.train, recompute: "experts" } });
+  const { perStep } = countFlops(p);
+  assert.equal(perStep.recompute, 2048 * 8 * (4 * 2 * (2 * 128 * 96) + 2 * 128 * 128)); // T, sites, K, gate and up, D D
+  const bytes = (recompute: boolean | "experts") =>
+    countTraffic(plan({ ...nano, train: { ...nano.train, recompute } }), 0).perToken.weights;
+  assert.equal(bytes("experts") - bytes(false), 4 * 8 * (16 * 2 * 128 * 96 + 128 * 128) / 2048); // f32, sites, E, gate and up, D D
+});
+
 Deno.test("accumulation spreads the optimizer's traffic over more tokens and all-reduces no more", () => {
   const at = (accumulation: number) => countTraffic(plan(changed({ train: { accumulation } })), 0);
   assert.equal(at(1).perToken.optimizer, 4 * at(4).perToken.optimizer);

@@ -1,7 +1,7 @@
 /** The memory that a plan takes, by the core: against counts by hand, and against what a trainer says that it took. */
 import assert from "node:assert/strict";
 import { coreInfo, nano, type Plan, plan, planMemory, Trainer } from "@bowline/bowline";
-import { countParameters } from "../../experiments/mod.ts";
+import { countParameters, tokensPerStep } from "../../experiments/mod.ts";
 import { changed, small } from "../experiments/support.ts";
 
 coreInfo(); // opened here and not in a test, which would seem to leak it
@@ -30,12 +30,34 @@ Deno.test("recomputation keeps the input of each site, and all of one", () => {
   assert.equal(at(true, 6), 6 * input + site);
 });
 
+Deno.test("recomputation of experts keeps all but the input, gate and up of each site's, of which gate and up take the room of one", () => {
+  const at = (recompute: boolean | "experts") => memory(plan(changed({ train: { recompute } })));
+  const [kept, again] = [at(false), at("experts")];
+  const gateUp = 4 * 3 * 16 * 2 * 2 * 12; // f32, T, K, 2F
+  const input = 4 * 3 * 16 * 24; // f32, T, D
+  assert.equal(kept.activations - again.activations, 6 * (gateUp + input));
+  assert.equal(again.scratch - kept.scratch, gateUp);
+});
+
+Deno.test("the embedding's gradient has the rows that a step can touch, where these are fewer than all", () => {
+  const at = (accumulation: number, model = {}) => {
+    const { weights, gradients } = memory(plan(changed({ train: { accumulation }, model })));
+    return (weights - gradients) / (4 * 24);
+  };
+  const [vocab, tokens] = [300, 3 * 16];
+  assert.equal(at(1), vocab - tokens);
+  assert.equal(at(6), vocab - 6 * tokens);
+  assert.equal(at(7), 0);
+  assert.equal(at(1, { tiedHead: true }), 0, "a head has a gradient in every row");
+});
+
 Deno.test("each parameter has a weight, a gradient and its optimizer's state", () => {
   for (const input of [small, nano]) {
     const p = plan(input);
     const { weights, gradients, optimizer } = memory(p);
     assert.equal(weights, 4 * countParameters(p).total);
-    assert.equal(gradients, weights);
+    const rows = Math.min(p.model.vocab, tokensPerStep(p));
+    assert.equal(gradients, weights - 4 * (p.model.vocab - rows) * p.model.width);
     assert.ok(weights < optimizer && optimizer < 2 * weights, "one moment for Muon, two for AdamW");
   }
   const { weights, optimizer } = memory(plan(changed({ optimizer: { kind: "adamw" } })));

@@ -54,7 +54,8 @@ impl Half for FeedForward {
         let loss = RouterLoss { balance: 0.0, counts: BalanceCounts::TopK, z: 0.0 };
         let (saved, d) = (&self.saved, model.layout.width);
         let stats = saved.routed(site).map(|moe| moe.stats.clone()).unwrap_or_default();
-        ffn::backward(cpu, d_h, grads, saved, &mut self.scratch, &model.weights, site, loss, &stats, d, self.tokens).expect("backward");
+        ffn::backward(cpu, d_h, grads, saved, &Vec::new(), &mut self.scratch, &model.weights, site, loss, &stats, d, self.tokens)
+            .expect("backward");
     }
 }
 
@@ -105,8 +106,8 @@ fn check_feed_forward(micro: Micro, wanted: usize) {
     let cpu = Cpu::new(1).expect("threads");
     let (model, tokens) = (micro.model(&cpu), micro.batch * micro.seq_len);
     let (site, d) = (model.layout.sites[0].ffn, model.layout.width);
-    let saved = FfnSaved::new(&cpu, [&site], d, tokens).expect("memory");
-    let scratch = FfnScratch::new(&cpu, [&site].into_iter(), d, tokens, true).expect("memory");
+    let saved = FfnSaved::new(&cpu, [&site], d, tokens, Recompute::Nothing).expect("memory");
+    let scratch = FfnScratch::new(&cpu, [&site].into_iter(), d, tokens, true, Recompute::Nothing).expect("memory");
     check_half(&cpu, model, FeedForward { tokens, saved, scratch }, tokens, wanted);
 }
 
@@ -153,8 +154,8 @@ fn a_dense_half_computes_its_formula_for_any_number_of_tokens_that_fit() {
     let cpu = Cpu::new(2).expect("threads");
     let model = MIXED.model(&cpu);
     let (site, d, room) = (model.layout.sites[0].ffn, model.layout.width, 37);
-    let mut saved = FfnSaved::new(&cpu, [&site], d, room).expect("memory");
-    let mut scratch = FfnScratch::new(&cpu, [&site].into_iter(), d, room, false).expect("memory");
+    let mut saved = FfnSaved::new(&cpu, [&site], d, room, Recompute::Nothing).expect("memory");
+    let mut scratch = FfnScratch::new(&cpu, [&site].into_iter(), d, room, false, Recompute::Nothing).expect("memory");
     let mut rng = rng(8);
     for tokens in [37, 1, 0, 13] {
         let input: Vec<f32> = (0..tokens * d).map(|_| 2.0 * centered(&mut rng)).collect();

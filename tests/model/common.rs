@@ -6,6 +6,7 @@ use bowline::data::Watch;
 use bowline::layout::Layout;
 use bowline::model::Model;
 use bowline::plan::Plan;
+pub use bowline::plan::Recompute;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use serde_json::{Value, json};
@@ -35,7 +36,7 @@ pub struct Micro {
     pub tied_head: bool,
     pub slices: &'static str,
     pub optimizer: &'static str,
-    pub recompute: bool,
+    pub recompute: Recompute,
     pub batch: usize,
     pub accumulation: usize,
     pub seq_len: usize,
@@ -59,7 +60,7 @@ pub const OLMOE: Micro = Micro {
     tied_head: false,
     slices: "fused",
     optimizer: "muon",
-    recompute: false,
+    recompute: Recompute::Nothing,
     batch: 2,
     accumulation: 1,
     seq_len: 7,

@@ -20,7 +20,7 @@ fn every_split_of_a_sequence_gives_the_losses_of_the_whole() {
         let micro = Micro { seq_len: 12, batch: 1, ..micro };
         let model = micro.model(&cpu);
         let tokens = micro.windows(9, 1);
-        let mut workspace = Workspace::new(&cpu, &model.layout, 1, 12, false, false).expect("memory");
+        let mut workspace = Workspace::new(&cpu, &model.layout, 1, 12, false, Recompute::Nothing).expect("memory");
         workspace.load(&cpu, &model.layout, &tokens, false).expect("tokens");
         unwatched(|w| workspace.forward(&cpu, &model, w)).expect("forward");
         let want = workspace.losses(&cpu, &model).expect("losses");

@@ -14,11 +14,12 @@ use crate::common::*;
 
 const CPU: Target = Target::Cpu { threads: 2 };
 
-fn variants() -> [Micro; 7] {
+fn variants() -> [Micro; 8] {
     let adamw = Micro { optimizer: "adamw", ..OLMOE };
-    let recomputing = Micro { recompute: true, accumulation: 2, ..QWEN3 };
+    let recomputing = Micro { recompute: Recompute::Sites, accumulation: 2, ..QWEN3 };
+    let experts = Micro { recompute: Recompute::Experts, ..MIXED };
     let long = Micro { batch: 3, seq_len: 60, experts: 9, top_k: 3, ..OLMOE };
-    [OLMOE, VANILLA, LORA, MIXED, adamw, recomputing, long]
+    [OLMOE, VANILLA, LORA, MIXED, adamw, recomputing, experts, long]
 }
 
 /// Within 1 %, as promised; what the core allocates itself is known to the byte.
@@ -73,7 +74,8 @@ fn room(bytes: u64) -> Room {
 }
 
 /// The plan of a micro model with so many windows, and the bytes that it takes.
-fn wide(batch: usize, accumulation: usize, recompute: bool) -> (Plan, u64) {
+fn wide(batch: usize, accumulation: usize, is_recomputing: bool) -> (Plan, u64) {
+    let recompute = if is_recomputing { Recompute::Sites } else { Recompute::Nothing };
     let plan = Micro { layers: 6, batch, accumulation, recompute, seq_len: 64, ..OLMOE }.plan();
     let total = MemoryPlan::training(&plan, CPU, &Place::alone()).expect("a plan").total;
     (plan, total)

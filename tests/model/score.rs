@@ -45,7 +45,7 @@ fn a_score_is_the_sum_of_the_losses_of_the_sequence() {
         for (pair, score) in pairs.iter().zip(scored(micro, 1, &pairs)) {
             let all = [&pair.context[..], &pair.continuation].concat();
             let seq = all.len() - 1;
-            let mut workspace = Workspace::new(&cpu, &model.layout, 1, seq, false, false).expect("memory");
+            let mut workspace = Workspace::new(&cpu, &model.layout, 1, seq, false, Recompute::Nothing).expect("memory");
             workspace.load(&cpu, &model.layout, &all, false).expect("tokens");
             unwatched(|w| workspace.forward(&cpu, &model, w)).expect("forward");
             let losses = workspace.losses(&cpu, &model).expect("losses");

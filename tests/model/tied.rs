@@ -6,7 +6,7 @@ use bowline::model::{MicroStep, Model, Workspace};
 use crate::common::*;
 
 fn gradients(cpu: &Cpu, micro: &Micro, model: &Model<Cpu>) -> Vec<Vec<f32>> {
-    let mut workspace = Workspace::new(cpu, &model.layout, micro.batch, micro.seq_len, true, false).expect("memory");
+    let mut workspace = Workspace::new(cpu, &model.layout, micro.batch, micro.seq_len, true, Recompute::Nothing).expect("memory");
     let targets = workspace.load(cpu, &model.layout, &micro.windows(4, micro.batch), false).expect("tokens");
     let counts = micro.plan().losses.balance.counts.into();
     let step = MicroStep::new(targets, 1, model.layout.routed_sites(), 0.1, counts, 0.01);

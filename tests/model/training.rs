@@ -35,6 +35,7 @@ fn a_run_saved_and_loaded_goes_on_as_if_it_had_not_stopped() {
         Micro { accumulation: 2, ..VANILLA },
         Micro { accumulation: 2, ..LORA },
         Micro { accumulation: 2, ..MIXED },
+        Micro { batch: 1, ..MICRO }, // so few tokens that the embedding's gradient is kept by rows
     ] {
         let (straight, first, second) = (dir.path().join("straight"), dir.path().join("first"), dir.path().join("second"));
         let mut whole = trainer(&micro, 1);
@@ -46,7 +47,7 @@ fn a_run_saved_and_loaded_goes_on_as_if_it_had_not_stopped() {
         let mut rest = trainer(&micro, 3);
         rest.load(&first).expect("load");
         let reports = steps(&mut rest, &micro, 3..8);
-        assert_eq!(reports.last().map(|r| (r.step, r.tokens)), Some((8, 8 * 2 * 2 * 7)));
+        assert_eq!(reports.last().map(|r| (r.step, r.tokens)), Some((8, 8 * 2 * micro.batch as u64 * 7)));
         rest.save(&second).expect("save");
         assert!(files(&straight) == files(&second), "the bits differ");
         for folder in [straight, first, second] {

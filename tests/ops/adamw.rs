@@ -2,7 +2,8 @@
 
 use crate::common::*;
 use crate::emulator::on_emulator;
-use bowline::backend::{AdamwStep, AdamwUpdate, Backend};
+use bowline::backend::{AdamwStep, AdamwUpdate, Backend, Gradient, TableRows};
+use bowline::cpu::Cpu;
 use bowline::cuda::Precision;
 
 #[derive(Clone)]
@@ -39,7 +40,15 @@ impl Case for Adamw {
             self.parameters.iter().map(|(p, lr)| (p.each_ref().map(|v| Floats::new(b, v)), p[0].len(), *lr)).collect();
         let mut updates: Vec<_> = buffers
             .iter_mut()
-            .map(|([w, m, v, g], n, lr)| AdamwUpdate { w: &mut w.buf, m: &mut m.buf, v: &mut v.buf, g: &g.buf, at: 0, n: *n, lr: *lr })
+            .map(|([w, m, v, g], n, lr)| AdamwUpdate {
+                w: &mut w.buf,
+                m: &mut m.buf,
+                v: &mut v.buf,
+                g: Gradient::Whole(&g.buf),
+                at: 0,
+                n: *n,
+                lr: *lr,
+            })
             .collect();
         b.adamw_step(&mut updates, self.step).unwrap();
         drop(updates);
@@ -82,7 +91,8 @@ fn a_part_of_a_parameter_is_updated_as_in_the_whole() {
         let (mut w, g) = (Floats::new(b, &values(1.0)), Floats::new(b, &values(0.3)));
         let [mut m, mut v] = [(); 2].map(|()| Floats::new(b, &vec![0.0; n]));
         let step = AdamwStep { beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 0.1, update: 1, grad_scale: 1.0 };
-        b.adamw_step(&mut [AdamwUpdate { w: &mut w.buf, m: &mut m.buf, v: &mut v.buf, g: &g.buf, at, n, lr: 0.1 }], step).unwrap();
+        b.adamw_step(&mut [AdamwUpdate { w: &mut w.buf, m: &mut m.buf, v: &mut v.buf, g: Gradient::Whole(&g.buf), at, n, lr: 0.1 }], step)
+            .unwrap();
         w.read(b)
     }
     let b = &cpus()[0];
@@ -103,7 +113,40 @@ fn first_update_moves_by_the_learning_rate() {
     let [mut w, mut m, mut v] = [(); 3].map(|()| Floats::new(b, &[0.0; 3]));
     let g = Floats::new(b, &[0.5, -2.0, 1e-3]);
     let step = AdamwStep { beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 0.1, update: 1, grad_scale: 1.0 };
-    b.adamw_step(&mut [AdamwUpdate { w: &mut w.buf, m: &mut m.buf, v: &mut v.buf, g: &g.buf, at: 0, n: 3, lr: 0.1 }], step).unwrap();
+    b.adamw_step(
+        &mut [AdamwUpdate { w: &mut w.buf, m: &mut m.buf, v: &mut v.buf, g: Gradient::Whole(&g.buf), at: 0, n: 3, lr: 0.1 }],
+        step,
+    )
+    .unwrap();
     // eps against sqrt(v) = 1e-3 is 1e-5
     within("w", &w.read(b), &[-0.1, 0.1, -0.1], Tolerance { atol: 0.0, rtol: 2e-5 }).unwrap();
+}
+
+#[test]
+fn a_gradient_by_rows_updates_as_the_whole_one() {
+    // widths below and above a block of 16 Ki elements, and rows that share one
+    for (v, d) in [(7, 5), (3, 20_000), (40, 1_000)] {
+        let row_of_id: Vec<i32> = (0..v).map(|id| if id % 3 == 1 { id / 3 } else { -1 }).collect();
+        let kept = row_of_id.iter().filter(|row| **row >= 0).count();
+        let mut rng = Rng(11);
+        let (rows, start, n) = (rng.values(kept * d), rng.values(v as usize * d), v as usize * d);
+        let squares: Vec<f32> = start.iter().map(|x| x * x).collect();
+        let mut whole = vec![0.0; n];
+        for (out, &row) in whole.chunks_mut(d).zip(&row_of_id).filter(|(_, row)| **row >= 0) {
+            out.copy_from_slice(&rows[row as usize * d..][..d]);
+        }
+        let step = AdamwStep { beta1: 0.9, beta2: 0.95, eps: 1e-8, weight_decay: 0.1, update: 3, grad_scale: 0.5 };
+        let run = |b: &Cpu, by_rows: bool| {
+            let [mut w, mut m, mut v] = [&start, &start, &squares].map(|values| values.clone());
+            let table = TableRows { rows: &rows, row_of_id: &row_of_id, d };
+            let g = if by_rows { Gradient::Rows(table) } else { Gradient::Whole(&whole) };
+            b.adamw_step(&mut [AdamwUpdate { w: &mut w, m: &mut m, v: &mut v, g, at: 0, n, lr: 0.1 }], step).unwrap();
+            [w, m, v]
+        };
+        let want = run(&cpus()[0], false);
+        assert!(want[0] != start && want[0].iter().all(|w| w.is_finite()));
+        for b in cpus() {
+            assert!(run(b, true) == want, "a table ({v}, {d}) on {} threads", b.threads());
+        }
+    }
 }

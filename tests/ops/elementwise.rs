@@ -2,7 +2,7 @@
 
 use crate::common::*;
 use crate::emulator::on_emulator;
-use bowline::backend::{Backend, Memory};
+use bowline::backend::{Backend, Memory, TableRows};
 use bowline::cuda::Precision;
 
 #[derive(Clone)]
@@ -77,5 +77,29 @@ fn copies_between_host_and_device() {
         let mut back = [9; 2];
         b.download_i32(&mut back, &ids).unwrap();
         assert_eq!(back, [-7, 0]);
+    }
+}
+
+#[test]
+fn the_squares_of_rows_sum_as_those_of_the_whole_table() {
+    // rows that end inside a block of 16 Ki elements, and inside a group of lanes
+    for (v, d) in [(1, 1), (9, 5), (50, 999), (3, 40_000)] {
+        let row_of_id: Vec<i32> = (0..v).map(|id| if id % 4 < 2 { id / 4 * 2 + id % 4 } else { -1 }).collect();
+        let kept = row_of_id.iter().filter(|row| **row >= 0).count();
+        let mut rows = Rng(12).values(kept * d);
+        let sums = |rows: &Vec<f32>| {
+            let whole = row_of_id.iter().flat_map(|&row| match usize::try_from(row) {
+                Ok(row) => rows[row * d..][..d].to_vec(),
+                Err(_) => vec![0.0; d],
+            });
+            let whole: Vec<f32> = whole.collect();
+            let of_rows = cpus().iter().map(|b| b.sum_squares_of_rows(TableRows { rows, row_of_id: &row_of_id, d }).unwrap());
+            let of_rows: Vec<f64> = of_rows.collect();
+            (of_rows, cpus()[0].sum_squares(&whole, 0, whole.len()).unwrap())
+        };
+        let (of_rows, whole) = sums(&rows);
+        assert!(whole > 0.0 && of_rows.iter().all(|sum| sum.to_bits() == whole.to_bits()), "({v}, {d}): {of_rows:?}, wanted {whole}");
+        rows[kept * d - 1] = f32::NAN;
+        assert!(sums(&rows).0.iter().all(|sum| sum.is_nan()));
     }
 }

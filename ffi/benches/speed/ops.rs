@@ -1,6 +1,6 @@
 //! Every operation at the sizes of a model, each with buffers of its own that are gone before the next.
 
-use bowline::backend::{AdamwStep, AdamwUpdate, AttentionDims, Backend, MuonStep, MuonUpdate};
+use bowline::backend::{AdamwStep, AdamwUpdate, AttentionDims, Backend, Gradient, MuonStep, MuonUpdate};
 use bowline::cpu::Cpu;
 
 use super::moe;
@@ -112,6 +112,6 @@ fn adamw(cpu: &Cpu, s: &Sizes) -> Outcome {
     let (mut w, mut m, mut v, g) = (random(n), vec![0.0; n], vec![0.0; n], random(n));
     let step = AdamwStep { beta1: 0.9, beta2: 0.95, eps: 1e-8, weight_decay: 0.01, update: 1, grad_scale: 1.0 };
     time(s, "adamw_step", format!("V {} D {}", s.v, s.d), Floats(7 * n), || {
-        cpu.adamw_step(&mut [AdamwUpdate { w: &mut w, m: &mut m, v: &mut v, g: &g, at: 0, n, lr: 0.002 }], step)
+        cpu.adamw_step(&mut [AdamwUpdate { w: &mut w, m: &mut m, v: &mut v, g: Gradient::Whole(&g), at: 0, n, lr: 0.002 }], step)
     })
 }

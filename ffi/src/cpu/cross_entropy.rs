@@ -50,15 +50,9 @@ impl Cut {
     }
 }
 
-/// What a block says about one row of logits.
-#[derive(Clone, Copy, Default)]
-struct BlockStats {
-    max: f32,
-    /// sum of exp(logit - max)
-    sum: f32,
-    /// the target's logit, where the target lies in this block
-    target: f32,
-}
+/// What a block says about one row of logits: their max, the sum of exp(logit - max), and the target's logit where the target
+/// lies in this block. An array, so that working memory of f32 holds it.
+type BlockStats = [f32; 3];
 
 struct RowStats {
     lse: f32,
@@ -87,9 +81,10 @@ fn chunk_rows(t: usize, v: usize) -> usize {
     (MAX_LOGITS / v).clamp(MIN_ROWS, ROWS).min(t.max(1))
 }
 
-/// Working memory that the tasks of `forward_backward` share: the logits of a chunk, and `d_h` of each group.
+/// Working memory that the tasks of `forward_backward` share: the logits of a chunk, what blocks say of them, and `d_h` of each group.
 pub fn shared_elements(t: usize, v: usize, d: usize) -> usize {
-    chunk_rows(t, v) * (v + d * v.div_ceil(Cut::new(v, d).group()))
+    let cut = Cut::new(v, d);
+    chunk_rows(t, v) * (v + size_of::<BlockStats>() / size_of::<f32>() * cut.blocks() + d * v.div_ceil(cut.group()))
 }
 
 /// Working memory of a thread in `forward`: the logits of a block.
@@ -112,11 +107,14 @@ pub fn forward_backward(
     check(targets, v)?;
     let (cut, chunk) = (Cut::new(v, d), chunk_rows(targets.len(), v));
     scratch.with(shared_elements(targets.len(), v, d), |buf| {
-        let (logits, partial) = buf.split_at_mut(chunk * v);
+        let (logits, rest) = buf.split_at_mut(chunk * v);
+        let (stats, partial) = rest.split_at_mut(size_of::<BlockStats>() / size_of::<f32>() * chunk * cut.blocks());
+        let (stats, _) = stats.as_chunks_mut();
         let chunks = losses.chunks_mut(chunk).zip(d_h.chunks_mut(chunk * d)).zip(h.chunks(chunk * d).zip(targets.chunks(chunk)));
         for ((losses, d_h), (h, targets)) in chunks {
             let chunk = Chunk { h, w, targets, grad_scale, cut };
-            chunk.run(losses, d_h, d_w, &mut logits[..targets.len() * v], partial);
+            let (logits, stats) = (&mut logits[..targets.len() * v], &mut stats[..targets.len() * cut.blocks()]);
+            chunk.run(losses, d_h, d_w, logits, stats, partial);
         }
     });
     Ok(())
@@ -132,18 +130,17 @@ struct Chunk<'a> {
 }
 
 impl Chunk<'_> {
-    fn run(&self, losses: &mut [f32], d_h: &mut [f32], d_w: &mut [f32], logits: &mut [f32], partial: &mut [f32]) {
+    fn run(&self, losses: &mut [f32], d_h: &mut [f32], d_w: &mut [f32], logits: &mut [f32], stats: &mut [BlockStats], partial: &mut [f32]) {
         let Chunk { h, w, targets, grad_scale, cut } = *self;
         let (rows, d, group) = (targets.len(), cut.d, cut.group());
         // 1.
-        let mut stats = vec![BlockStats::default(); cut.blocks() * rows];
         (logits.par_chunks_mut(rows * cut.block), stats.par_chunks_mut(rows))
             .into_par_iter()
             .with_max_len(1)
             .enumerate()
             .for_each(|(block, (logits, stats))| block_logits(logits, stats, h, block_of(w, cut, block), targets, cut, block));
         // 2.
-        let row_stats = rows_of(&stats, targets, cut);
+        let row_stats = rows_of(stats, targets, cut);
         for (loss, row) in losses.iter_mut().zip(&row_stats) {
             *loss = row.loss;
         }
@@ -196,11 +193,9 @@ fn block_logits(logits: &mut [f32], stats: &mut [BlockStats], h: &[f32], w: &[f3
     let first = block * cut.block;
     product(MatMut::new(logits, rows, width), Output::Overwrite, 1.0, Mat::new(h, rows, cut.d), Mat::new(w, width, cut.d).t());
     for ((row, stats), &target) in logits.chunks_exact_mut(width).zip(stats).zip(targets) {
-        if let Some(place) = place_in(target, first, width) {
-            stats.target = row[place];
-        }
-        stats.max = math::row_max(row);
-        stats.sum = math::exp_shifted(row, stats.max);
+        let logit = place_in(target, first, width).map_or(0.0, |place| row[place]);
+        let max = math::row_max(row);
+        *stats = [max, math::exp_shifted(row, max), logit];
     }
 }
 
@@ -215,11 +210,12 @@ fn rows_of(stats: &[BlockStats], targets: &[i32], cut: Cut) -> Vec<RowStats> {
     let rows = targets.len();
     let row_of = |r: usize| {
         let blocks = stats[r..].iter().step_by(rows);
-        let max = blocks.clone().fold(f32::NEG_INFINITY, |max, block| if max >= block.max || max.is_nan() { max } else { block.max });
-        let sum: f64 = blocks.map(|block| block.sum as f64 * math::exp(block.max - max) as f64).sum();
+        let max =
+            blocks.clone().fold(f32::NEG_INFINITY, |max, &[of_block, ..]| if max >= of_block || max.is_nan() { max } else { of_block });
+        let sum: f64 = blocks.map(|&[of_block, sum, _]| sum as f64 * math::exp(of_block - max) as f64).sum();
         let lse = max as f64 + sum.ln();
         let loss = match usize::try_from(targets[r]) {
-            Ok(target) => (lse - stats[target / cut.block * rows + r].target as f64) as f32,
+            Ok(target) => (lse - stats[target / cut.block * rows + r][2] as f64) as f32,
             Err(_) => 0.0,
         };
         RowStats { lse: lse as f32, loss }
@@ -242,7 +238,7 @@ fn block_gradient(
             row.fill(0.0);
             continue;
         }
-        math::scale(row, grad_scale * math::exp(stats[r].max - row_stats[r].lse));
+        math::scale(row, grad_scale * math::exp(stats[r][0] - row_stats[r].lse));
         if let Some(place) = place_in(targets[r], first, width) {
             row[place] -= grad_scale;
         }

@@ -25,6 +25,26 @@ pub fn sum_squares(x: &[f32]) -> f64 {
     blocks.into_iter().sum()
 }
 
+/// The same of a table (V, d) that is 0 but for `rows`: a square of 0 changes no sum, so only places count.
+pub fn sum_squares_of_rows(rows: &[f32], row_of_id: &[i32], d: usize) -> f64 {
+    let n = row_of_id.len() * d;
+    let of_block = |block: usize| {
+        let (from, to) = (block * BLOCK, n.min((block + 1) * BLOCK));
+        let mut lanes = [0.0f64; math::LANES];
+        for id in from / d..to.div_ceil(d) {
+            let Ok(row) = usize::try_from(row_of_id[id]) else { continue };
+            let first = id * d;
+            for at in from.max(first)..to.min(first + d) {
+                let x = rows[row * d + at - first] as f64;
+                lanes[(at - from) % math::LANES] += x * x;
+            }
+        }
+        lanes.into_iter().sum::<f64>()
+    };
+    let blocks: Vec<f64> = (0..n.div_ceil(BLOCK)).into_par_iter().map(of_block).collect();
+    blocks.into_iter().sum()
+}
+
 #[multiversion(targets = "simd")]
 pub fn block_sum_squares(x: &[f32]) -> f64 {
     let mut lanes = [0.0f64; math::LANES];

@@ -23,7 +23,7 @@ pub mod working;
 
 use crate::backend::{
     AdamwStep, AdamwUpdate, AttentionDims, Backend, DispatchPlan, Memory, MuonStep, MuonUpdate, RouterLoss, RouterRule, RouterStats,
-    Routing,
+    Routing, TableRows,
 };
 use crate::error::{Error, Result};
 
@@ -126,6 +126,12 @@ impl Backend for Cpu {
     }
     fn sum_squares(&self, x: &F, at: usize, n: usize) -> Result<f64> {
         Ok(self.install(|| elementwise::sum_squares(&x[at..at + n])))
+    }
+    fn takes_rows(&self) -> bool {
+        true
+    }
+    fn sum_squares_of_rows(&self, table: TableRows<'_, Self>) -> Result<f64> {
+        Ok(self.install(|| elementwise::sum_squares_of_rows(table.rows, table.row_of_id, table.d)))
     }
 
     // --- embedding ---

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::{MemoryPlan, Target};
 use crate::comm::Place;
 use crate::error::{Error, Result};
-use crate::plan::Plan;
+use crate::plan::{Plan, Recompute};
 
 /// Bounds the memory of a run on any device, in bytes.
 const VARIABLE: &str = "BOWLINE_MEMORY_LIMIT";
@@ -68,11 +68,12 @@ pub fn require_training(plan: &Plan, target: Target, place: &Place, room: Option
 /// The first of these that fits: recomputation; a smaller batch with more accumulation, so that a step has the same windows;
 /// both. Of batches it is the largest.
 pub fn smallest_change(plan: &Plan, target: Target, place: &Place, room: &Room) -> Result<Option<Change>> {
-    let (batch, is_recomputing) = (plan.train.batch, plan.train.recompute);
+    let (batch, now) = (plan.train.batch, plan.train.recompute);
     let smaller = || (1..batch).rev().filter(|part| batch.is_multiple_of(*part) && part.is_multiple_of(place.world));
-    let recompute = (!is_recomputing).then_some((true, batch));
-    let split = smaller().map(|batch| (is_recomputing, batch));
-    let both = smaller().filter(|_| !is_recomputing).map(|batch| (true, batch));
+    let is_recomputing = now == Recompute::Sites;
+    let recompute = (!is_recomputing).then_some((Recompute::Sites, batch));
+    let split = smaller().map(|batch| (now, batch));
+    let both = smaller().filter(|_| !is_recomputing).map(|batch| (Recompute::Sites, batch));
     for (recompute, part) in recompute.into_iter().chain(split).chain(both) {
         let mut changed = plan.clone();
         changed.train.recompute = recompute;
@@ -81,7 +82,7 @@ pub fn smallest_change(plan: &Plan, target: Target, place: &Place, room: &Room) 
         let total = MemoryPlan::training(&changed, target, place)?.total;
         if total <= room.bytes {
             let mut settings = Vec::new();
-            if recompute != is_recomputing {
+            if recompute != now {
                 settings.push("train.recompute=true".into());
             }
             if part != batch {

@@ -133,8 +133,36 @@ pub fn forward<B: Backend>(
     project(b, [&mut saved.q, &mut saved.k, &mut saved.v], scratch, h, weights, site, d, t)?;
     prepare(b, scratch, [&saved.q, &saved.k, &saved.v], weights, site, 0, dims)?;
     b.attention_forward(&mut saved.out, &mut saved.lse, &scratch.q, &scratch.k, &scratch.v, dims)?;
+    add_output(b, h, saved, scratch, weights, site, d, t)
+}
+
+fn add_output<B: Backend>(
+    b: &B,
+    h: &mut B::F,
+    saved: &AttentionSaved<B>,
+    scratch: &mut AttentionScratch<B>,
+    weights: &[B::F],
+    site: &AttentionUse,
+    d: usize,
+    t: usize,
+) -> Result<()> {
     b.linear_forward(&mut scratch.x, &saved.out, &weights[site.wo], t, d, site.q_width())?;
     b.add(h, &scratch.x, t * d)
+}
+
+/// Overwrites `h` (T, D) with the residual stream that `forward` left.
+pub fn output<B: Backend>(
+    b: &B,
+    h: &mut B::F,
+    saved: &AttentionSaved<B>,
+    scratch: &mut AttentionScratch<B>,
+    weights: &[B::F],
+    site: &AttentionUse,
+    d: usize,
+    t: usize,
+) -> Result<()> {
+    b.copy(h, &saved.h_in, t * d)?;
+    add_output(b, h, saved, scratch, weights, site, d, t)
 }
 
 /// The same for new positions `start..` of one sequence, over a cache of keys and values (capacity, Hkv, P).
@@ -154,8 +182,7 @@ pub fn forward_cached<B: Backend>(
     project(b, [&mut saved.q, &mut saved.k, &mut saved.v], scratch, h, weights, site, d, t)?;
     prepare(b, scratch, [&saved.q, &saved.k, &saved.v], weights, site, start, dims)?;
     b.attention_cached(&mut saved.out, cache.0, cache.1, &scratch.q, &scratch.k, &scratch.v, start, dims)?;
-    b.linear_forward(&mut scratch.x, &saved.out, &weights[site.wo], t, d, site.q_width())?;
-    b.add(h, &scratch.x, t * d)
+    add_output(b, h, saved, scratch, weights, site, d, t)
 }
 
 /// Overwrites q, k and v with the projections of `x = norm(h)`.

@@ -6,6 +6,7 @@ use super::ffn::{self, FfnSaved, FfnScratch};
 use crate::backend::{Backend, Memory};
 use crate::error::{Error, Result};
 use crate::layout::Layout;
+use crate::plan::Recompute;
 
 /// Positions taken in one pass while the prompt is read.
 pub const CHUNK: usize = 128;
@@ -53,10 +54,10 @@ impl<B: Memory> Decoder<B> {
             saved: layout
                 .sites
                 .iter()
-                .map(|s| Ok((AttentionSaved::new(b, &s.attention, d, t)?, FfnSaved::new(b, [&s.ffn], d, t)?)))
+                .map(|s| Ok((AttentionSaved::new(b, &s.attention, d, t)?, FfnSaved::new(b, [&s.ffn], d, t, Recompute::Nothing)?)))
                 .collect::<Result<_>>()?,
             attention: AttentionScratch::new(b, layout.sites.iter().map(|s| s.attention), d, t, false)?,
-            ffn: FfnScratch::new(b, layout.sites.iter().map(|s| &s.ffn), d, t, false)?,
+            ffn: FfnScratch::new(b, layout.sites.iter().map(|s| &s.ffn), d, t, false, Recompute::Nothing)?,
         })
     }
 }

@@ -11,11 +11,13 @@ pub mod attention;
 pub mod decoder;
 pub mod dense;
 pub mod ffn;
+mod gradients;
 pub mod init;
 pub mod metrics;
 pub mod moe;
 mod workspace;
 
+pub use gradients::Gradients;
 pub use workspace::{Activations, MicroStep, Workspace};
 
 /// Weights of a layout on a device.

@@ -7,6 +7,7 @@ use crate::backend::{Backend, BalanceCounts, Memory, RouterLoss, RouterStats};
 use crate::data::Watch;
 use crate::error::{Error, Result};
 use crate::layout::Layout;
+use crate::plan::Recompute;
 
 /// What a micro-step contributes to its step.
 #[derive(Clone, Copy, Debug)]
@@ -35,8 +36,10 @@ pub struct Workspace<B: Memory> {
     /// Windows loaded now.
     loaded: usize,
     tokens: B::I,
-    /// (T) the tokens, -1 where the embedding gets no gradient
-    grad_tokens: B::I,
+    /// (T) the rows of the embedding's gradient, -1 where a token has none
+    grad_rows: B::I,
+    /// Rows that this gradient has.
+    num_grad_rows: usize,
     targets: B::I,
     /// (T, D) residual stream, and a second buffer of its size
     h: B::F,
@@ -46,7 +49,7 @@ pub struct Workspace<B: Memory> {
     losses: B::F,
     /// One per site, or a single one that every site uses in turn.
     saved: Vec<(AttentionSaved<B>, FfnSaved<B>)>,
-    /// (T, D) per site: what its activations are recomputed from. Empty unless recomputing.
+    /// (T, D) per site: what its activations are recomputed from. Empty unless sites are.
     inputs: Vec<B::F>,
     attention: AttentionScratch<B>,
     ffn: FfnScratch<B>,
@@ -60,31 +63,32 @@ pub struct Workspace<B: Memory> {
 pub struct Activations<B: Memory> {
     /// One per site, or a single one that every site uses in turn.
     saved: Vec<(AttentionSaved<B>, FfnSaved<B>)>,
-    /// (T, D) per site: what its activations are recomputed from. Empty unless recomputing.
+    /// (T, D) per site: what its activations are recomputed from. Empty unless sites are.
     inputs: Vec<B::F>,
 }
 
 impl<B: Memory> Activations<B> {
     /// As for [`Workspace::new`].
-    pub fn new(b: &B, layout: &Layout, t: usize, train: bool, recompute: bool) -> Result<Self> {
+    pub fn new(b: &B, layout: &Layout, t: usize, train: bool, recompute: Recompute) -> Result<Self> {
         let (d, sites) = (layout.width, layout.sites.iter());
-        let saved = if train && !recompute {
+        let is_recomputing_sites = train && recompute == Recompute::Sites;
+        let saved = if train && !is_recomputing_sites {
             sites
                 .clone()
-                .map(|s| Ok((AttentionSaved::new(b, &s.attention, d, t)?, FfnSaved::new(b, [&s.ffn], d, t)?)))
+                .map(|s| Ok((AttentionSaved::new(b, &s.attention, d, t)?, FfnSaved::new(b, [&s.ffn], d, t, recompute)?)))
                 .collect::<Result<_>>()?
         } else {
             let largest = sites.clone().max_by_key(|s| s.attention.q_width() + s.attention.kv_width()).expect("a checked plan has sites");
-            vec![(AttentionSaved::new(b, &largest.attention, d, t)?, FfnSaved::new(b, sites.clone().map(|s| &s.ffn), d, t)?)]
+            vec![(AttentionSaved::new(b, &largest.attention, d, t)?, FfnSaved::new(b, sites.clone().map(|s| &s.ffn), d, t, recompute)?)]
         };
-        let inputs = if train && recompute { sites.map(|_| b.zeros(t * d)).collect::<Result<_>>()? } else { Vec::new() };
+        let inputs = if is_recomputing_sites { sites.map(|_| b.zeros(t * d)).collect::<Result<_>>()? } else { Vec::new() };
         Ok(Activations { saved, inputs })
     }
 }
 
 impl<B: Memory> Workspace<B> {
     /// Allocates for training, or with `train` false for evaluation only (no gradients; activations of one site at a time).
-    pub fn new(b: &B, layout: &Layout, batch: usize, seq: usize, train: bool, recompute: bool) -> Result<Self> {
+    pub fn new(b: &B, layout: &Layout, batch: usize, seq: usize, train: bool, recompute: Recompute) -> Result<Self> {
         let (t, d) = (batch * seq, layout.width);
         let sites = layout.sites.iter();
         let Activations { saved, inputs } = Activations::new(b, layout, t, train, recompute)?;
@@ -93,7 +97,8 @@ impl<B: Memory> Workspace<B> {
             seq,
             loaded: 0,
             tokens: b.zeros_i32(t)?,
-            grad_tokens: b.zeros_i32(t)?,
+            grad_rows: b.zeros_i32(t)?,
+            num_grad_rows: layout.vocab,
             targets: b.zeros_i32(t)?,
             h: b.zeros(t * d)?,
             x: b.zeros(t * d)?,
@@ -102,7 +107,7 @@ impl<B: Memory> Workspace<B> {
             saved,
             inputs,
             attention: AttentionScratch::new(b, sites.clone().map(|s| s.attention), d, t, train)?,
-            ffn: FfnScratch::new(b, sites.map(|s| &s.ffn), d, t, train)?,
+            ffn: FfnScratch::new(b, sites.map(|s| &s.ffn), d, t, train, recompute)?,
             expert_ids: Vec::new(),
             stats: Vec::new(),
         })
@@ -113,6 +118,11 @@ impl<B: Backend> Workspace<B> {
     /// Takes whole windows (B, S+1) as inputs and targets; with `mask_last` the last target of each window does not count.
     /// Returns the number of targets.
     pub fn load(&mut self, b: &B, layout: &Layout, windows: &[i32], mask_last: bool) -> Result<usize> {
+        self.load_for(b, layout, windows, mask_last, None)
+    }
+
+    /// The same, for a backward pass into an embedding's gradient of which `row_of_id` (V) tells the rows ([`Gradients::row_of_id`]).
+    pub fn load_for(&mut self, b: &B, layout: &Layout, windows: &[i32], mask_last: bool, row_of_id: Option<&[i32]>) -> Result<usize> {
         let (width, vocab) = (self.seq + 1, layout.vocab);
         if windows.is_empty() || !windows.len().is_multiple_of(width) || windows.len() > self.batch * width {
             return Err(Error::Argument(format!(
@@ -137,8 +147,12 @@ impl<B: Backend> Workspace<B> {
         b.upload_i32(&mut self.tokens, &tokens)?;
         b.upload_i32(&mut self.targets, &targets)?;
         let padding = layout.padding_token.map_or(-1, |id| id as i32);
-        tokens.iter_mut().filter(|id| **id == padding).for_each(|id| *id = -1);
-        b.upload_i32(&mut self.grad_tokens, &tokens)?;
+        for id in &mut tokens {
+            let row = row_of_id.map_or(*id, |rows| rows[*id as usize]);
+            *id = if *id == padding { -1 } else { row };
+        }
+        b.upload_i32(&mut self.grad_rows, &tokens)?;
+        self.num_grad_rows = row_of_id.map_or(vocab, |rows| rows.iter().filter(|row| **row >= 0).count());
         self.loaded = windows.len() / width;
         Ok(self.loaded * (self.seq - usize::from(mask_last)))
     }
@@ -240,7 +254,23 @@ impl<B: Backend> Workspace<B> {
             }
             let site = &layout.sites[i];
             let (attention, ffn) = &self.saved[i.min(self.saved.len() - 1)];
-            ffn::backward(b, &mut self.d_h, grads, ffn, &mut self.ffn, weights, &site.ffn, step.router_loss, &self.stats[i], d, t)?;
+            if ffn.lacks_input(&site.ffn) {
+                attention::output(b, &mut self.h, attention, &mut self.attention, weights, &site.attention, d, t)?;
+            }
+            ffn::backward(
+                b,
+                &mut self.d_h,
+                grads,
+                ffn,
+                &self.h,
+                &mut self.ffn,
+                weights,
+                &site.ffn,
+                step.router_loss,
+                &self.stats[i],
+                d,
+                t,
+            )?;
             attention::backward(
                 b,
                 &mut self.d_h,
@@ -255,7 +285,7 @@ impl<B: Backend> Workspace<B> {
             done(layout.sites.len() - i, grads)?;
         }
         // 3. Embedding.
-        b.embedding_backward(&mut grads[layout.embedding], &self.d_h, &self.grad_tokens, t, layout.vocab, d)?;
+        b.embedding_backward(&mut grads[layout.embedding], &self.d_h, &self.grad_rows, t, self.num_grad_rows, d)?;
         done(layout.sites.len() + 1, grads)?;
         let mut losses = vec![0.0; t];
         b.download(&mut losses, &self.losses)?;

@@ -4,7 +4,7 @@ use crate::backend::{AdamwStep, AdamwUpdate, Backend, Memory, MuonStep, MuonUpda
 use crate::comm::Shard;
 use crate::error::{Error, Result};
 use crate::layout::Layout;
-use crate::model::Model;
+use crate::model::{Gradients, Model};
 use crate::plan::{OptimizerKind, OptimizerSpec};
 
 pub mod schedule;
@@ -93,7 +93,7 @@ impl<B: Backend> Optimizer<B> {
         &mut self,
         b: &B,
         model: &mut Model<B>,
-        grads: &[B::F],
+        grads: &Gradients<B>,
         spec: &OptimizerSpec,
         lr: LearningRates,
         update: u64,
@@ -105,13 +105,13 @@ impl<B: Backend> Optimizer<B> {
             if shard.owner != self.rank {
                 continue;
             }
-            let (p, g, at) = (&model.layout.params[shard.param], &grads[shard.param], shard.at);
+            let (p, at) = (&model.layout.params[shard.param], shard.at);
             let w = weights[shard.param].take().ok_or_else(|| Error::Internal("a rank owns two parts of a parameter".into()))?;
             match p.optimizer {
                 OptimizerKind::Muon => muon.push(MuonUpdate {
                     w,
                     m: first,
-                    g,
+                    g: &grads.buffers[shard.param],
                     at,
                     count: shard.len / (p.rows * p.cols) * p.muon_parts,
                     rows: p.rows / p.muon_parts,
@@ -119,7 +119,8 @@ impl<B: Backend> Optimizer<B> {
                     lr: (lr.muon / p.lr_divisor) as f32,
                 }),
                 OptimizerKind::Adamw => {
-                    adamw.push(AdamwUpdate { w, m: first, v: second, g, at, n: shard.len, lr: (lr.adamw / p.lr_divisor) as f32 })
+                    let (g, lr) = (grads.of(shard.param), (lr.adamw / p.lr_divisor) as f32);
+                    adamw.push(AdamwUpdate { w, m: first, v: second, g, at, n: shard.len, lr })
                 }
             }
         }

@@ -1,0 +1,143 @@
+//! What training on the CPU really takes: the peak of a process that trains, against its plan, and what a step allocates.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::process::Command;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bowline::comm::Place;
+use bowline::cpu::Cpu;
+use bowline::memory::{MemoryPlan, Target};
+use bowline::plan::Plan;
+use bowline::train::Trainer;
+use serde_json::{Value, json};
+
+use crate::common::*;
+
+/// Told to the process that measures itself: what to do.
+const TASK: &str = "BOWLINE_TEST_HELD";
+const THREADS: usize = 2;
+
+/// Counts what is asked of the system's allocator.
+struct Counting;
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+static BYTES: AtomicU64 = AtomicU64::new(0);
+static LARGEST: AtomicU64 = AtomicU64::new(0);
+static LIVE: AtomicU64 = AtomicU64::new(0);
+
+fn count(size: usize) {
+    BYTES.fetch_add(size as u64, Ordering::Relaxed);
+    LARGEST.fetch_max(size as u64, Ordering::Relaxed);
+    LIVE.fetch_add(size as u64, Ordering::Relaxed);
+}
+
+// SAFETY: every call goes to the system's allocator with the caller's arguments, whose contract is the same.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count(layout.size());
+        // SAFETY: see above.
+        unsafe { System.alloc(layout) }
+    }
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        count(layout.size());
+        // SAFETY: see above.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+    unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        count(size);
+        LIVE.fetch_sub(layout.size() as u64, Ordering::Relaxed);
+        // SAFETY: see above.
+        unsafe { System.realloc(at, layout, size) }
+    }
+    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        LIVE.fetch_sub(layout.size() as u64, Ordering::Relaxed);
+        // SAFETY: see above.
+        unsafe { System.dealloc(at, layout) }
+    }
+}
+
+/// A model of some hundred MB: every part of the plan has a few percent of it at least, but the cache, which is not for training.
+fn large(recompute: Recompute) -> (Micro, Plan) {
+    let micro = Micro { layers: 6, experts: 16, top_k: 4, heads: 4, kv_heads: 4, batch: 2, seq_len: 256, recompute, ..OLMOE };
+    let sizes = json!({"V": 20_000, "D": 256, "P": 64, "F": 256});
+    let mut plan = micro.json();
+    for bank in plan["banks"].as_array_mut().expect("banks") {
+        let shape = bank["shape"].as_object_mut().expect("a shape");
+        shape.iter_mut().filter(|(letter, _)| sizes.get(letter).is_some()).for_each(|(letter, size)| *size = sizes[letter].clone());
+    }
+    for (key, value) in [("vocab", &sizes["V"]), ("width", &sizes["D"]), ("maxSeqLen", &json!(256))] {
+        plan["model"][key] = value.clone();
+    }
+    (micro, Plan::parse(&plan.to_string()).expect("a valid plan"))
+}
+
+/// The most that this process held so far.
+fn peak_bytes() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").expect("Linux tells");
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).expect("a peak");
+    1024 * line.split_whitespace().nth(1).and_then(|kb| kb.parse::<u64>().ok()).expect("a number of kB")
+}
+
+/// What a process measured of itself.
+fn measured(task: &str) -> Value {
+    let mut command = Command::new(std::env::current_exe().expect("this program"));
+    let output = command
+        .args(["--exact", "held::a_process_that_measures_itself", "--ignored", "--nocapture"])
+        .env(TASK, task)
+        .output()
+        .expect("started");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    let line = text.lines().find_map(|line| line.find('{').map(|at| &line[at..])).unwrap_or_else(|| panic!("no measurement in {text}"));
+    serde_json::from_str(line).expect("JSON")
+}
+
+/// Does what it is told to by the tests below.
+#[test]
+#[ignore = "run by the tests below"]
+fn a_process_that_measures_itself() {
+    let recompute = match std::env::var(TASK).as_deref() {
+        Err(_) => return,
+        Ok("idle") => return println!("{}", json!({"peak": peak_bytes()})),
+        Ok("experts") => Recompute::Experts,
+        Ok("sites") => Recompute::Sites,
+        Ok(_) => Recompute::Nothing,
+    };
+    let (micro, plan) = large(recompute);
+    let tokens = micro.windows(1, micro.batch);
+    let mut trainer = Trainer::new(Cpu::new(THREADS).expect("threads"), plan).expect("memory");
+    let mut step = || unwatched(|w| trainer.step_tokens(&tokens, w)).expect("step");
+    step();
+    let before = [BYTES.swap(0, Ordering::Relaxed), LARGEST.swap(0, Ordering::Relaxed), LIVE.load(Ordering::Relaxed)];
+    step();
+    let [bytes, largest, live] = [&BYTES, &LARGEST, &LIVE].map(|count| count.load(Ordering::Relaxed));
+    println!("{}", json!({"peak": peak_bytes(), "bytes": bytes, "largest": largest, "grown": live as i64 - before[2] as i64}));
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn training_takes_what_was_planned() {
+    let idle = measured("idle")["peak"].as_u64().expect("bytes");
+    for (task, recompute) in [("nothing", Recompute::Nothing), ("experts", Recompute::Experts), ("sites", Recompute::Sites)] {
+        let plan = MemoryPlan::training(&large(recompute).1, Target::Cpu { threads: THREADS }, &Place::alone()).expect("a plan");
+        let child = measured(task);
+        let took = child["peak"].as_u64().expect("bytes") - idle;
+        assert!(took.abs_diff(plan.total) as f64 <= 0.03 * plan.total as f64, "{task}: took {took}, planned {plan:?}");
+    }
+}
+
+/// Of a step of a model whose smallest buffers have hundreds of kilobytes: lists of tasks, 136 bytes a piece of a product.
+const MOST_AT_ONCE: u64 = 64 << 10;
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_step_allocates_no_buffer() {
+    for task in ["nothing", "experts", "sites"] {
+        let child = measured(task);
+        let [bytes, largest] = ["bytes", "largest"].map(|key| child[key].as_u64().expect("bytes"));
+        println!("{task}: {bytes} bytes, {largest} at once at most");
+        assert!(largest > 0 && largest <= MOST_AT_ONCE, "{task}: {largest} bytes at once");
+        assert_eq!(child["grown"], 0, "{task}: a step leaves memory behind");
+    }
+}
