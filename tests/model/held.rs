@@ -59,8 +59,8 @@ unsafe impl GlobalAlloc for Counting {
 
 /// A model of some hundred MB: every part of the plan has a few percent of it at least, but the cache, which is not for training.
 fn large(recompute: Recompute) -> (Micro, Plan) {
-    let micro = Micro { layers: 6, experts: 16, top_k: 4, heads: 4, kv_heads: 4, batch: 2, seq_len: 256, recompute, ..OLMOE };
-    let sizes = json!({"V": 20_000, "D": 256, "P": 64, "F": 256});
+    let micro = Micro { layers: 6, experts: 16, top_k: 4, heads: 4, kv_heads: 4, batch: 4, seq_len: 256, recompute, ..OLMOE };
+    let sizes = json!({"V": 40_000, "D": 256, "P": 64, "F": 256});
     let mut plan = micro.json();
     for bank in plan["banks"].as_array_mut().expect("banks") {
         let shape = bank["shape"].as_object_mut().expect("a shape");
@@ -99,7 +99,12 @@ fn measured(task: &str) -> Value {
 fn a_process_that_measures_itself() {
     let recompute = match std::env::var(TASK).as_deref() {
         Err(_) => return,
-        Ok("idle") => return println!("{}", json!({"peak": peak_bytes()})),
+        Ok("idle") => {
+            // A model of some kB: what the program and its threads take by themselves.
+            let mut trainer = Trainer::new(Cpu::new(THREADS).expect("threads"), OLMOE.plan()).expect("memory");
+            unwatched(|w| trainer.step_tokens(&OLMOE.windows(1, OLMOE.batch), w)).expect("step");
+            return println!("{}", json!({"peak": peak_bytes()}));
+        }
         Ok("experts") => Recompute::Experts,
         Ok("sites") => Recompute::Sites,
         Ok(_) => Recompute::Nothing,
@@ -127,8 +132,9 @@ fn training_takes_what_was_planned() {
     }
 }
 
-/// Of a step of a model whose smallest buffers have hundreds of kilobytes: lists of tasks, 136 bytes a piece of a product.
-const MOST_AT_ONCE: u64 = 64 << 10;
+/// Below the (T, D) of the model. The gemm crate packs what a product multiplies into memory that it asks for each time, here
+/// 516 KiB, by the sizes of the caches; the largest list of tasks of ours has some tens of kB.
+const MOST_AT_ONCE: u64 = 1 << 20;
 
 #[test]
 #[cfg(target_os = "linux")]
@@ -137,7 +143,7 @@ fn a_step_allocates_no_buffer() {
         let child = measured(task);
         let [bytes, largest] = ["bytes", "largest"].map(|key| child[key].as_u64().expect("bytes"));
         println!("{task}: {bytes} bytes, {largest} at once at most");
-        assert!(largest > 0 && largest <= MOST_AT_ONCE, "{task}: {largest} bytes at once");
+        assert!(largest > 0 && largest < MOST_AT_ONCE, "{task}: {largest} bytes at once");
         assert_eq!(child["grown"], 0, "{task}: a step leaves memory behind");
     }
 }

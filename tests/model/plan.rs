@@ -17,17 +17,21 @@ fn bank<'a>(plan: &'a mut Value, id: &str) -> &'a mut Value {
 
 #[test]
 fn a_plan_survives_its_json() {
-    let plan = OLMOE.plan();
-    assert_eq!(Plan::parse(&plan.to_json().expect("json")).expect("valid"), plan);
+    for recompute in [Recompute::Nothing, Recompute::Experts, Recompute::Sites] {
+        let plan = Micro { recompute, ..OLMOE }.plan();
+        assert_eq!(plan.train.recompute, recompute);
+        assert_eq!(Plan::parse(&plan.to_json().expect("json")).expect("valid"), plan);
+    }
 }
 
 #[test]
 fn every_fault_is_named_by_its_path() {
     type Change = fn(&mut Value);
-    let cases: [(Change, &str); 17] = [
+    let cases: [(Change, &str); 18] = [
         (|p| p["format"] = json!(1), "(format)"),
         (|p| p["train"]["colour"] = json!(1), "(train.colour)"),
         (|p| drop(p["train"].as_object_mut().and_then(|t| t.remove("batch"))), "missing field `batch`"),
+        (|p| p["train"]["recompute"] = json!("all"), "is \"all\", wanted false, true or \"experts\" (train.recompute)"),
         (|p| p["train"]["seqLen"] = json!(65), "wanted at most model.maxSeqLen = 64 (train.seqLen)"),
         (|p| bank(p, "router.1")["options"]["topK"] = json!(5), "wanted at most the number of experts, 4 (banks[11].options.topK)"),
         (|p| bank(p, "router.1")["shape"]["E"] = json!(5), "routes to 5 experts, bank \"experts.0\" has 4 (sites[1].router)"),

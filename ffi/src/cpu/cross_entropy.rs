@@ -14,11 +14,11 @@ use super::scratch::{self, Shared};
 use super::{math, row_block};
 use crate::error::{Error, Result};
 
-/// Rows of a chunk, fewer where the logits of a chunk would pass `MAX_LOGITS`.
+/// Rows of a chunk, fewer where the logits of a chunk would pass `MAX_LOGITS`: every chunk reads the whole of `w` and of `d_w`.
 const ROWS: usize = 256;
 const MIN_ROWS: usize = 32;
-/// 128 MiB of f32.
-const MAX_LOGITS: usize = 1 << 25;
+/// 56 MiB of f32: 128 rows of a vocabulary of 100,277.
+const MAX_LOGITS: usize = 7 << 21;
 /// Groups of the vocabulary: enough to balance up to 8 threads, few enough that products stay large and the partial `d_h` small.
 const GROUPS: usize = 16;
 
@@ -78,7 +78,7 @@ pub fn forward(losses: &mut [f32], h: &[f32], w: &[f32], targets: &[i32], v: usi
 
 /// Rows of a chunk.
 fn chunk_rows(t: usize, v: usize) -> usize {
-    (MAX_LOGITS / v).clamp(MIN_ROWS, ROWS).min(t.max(1))
+    (MAX_LOGITS / v / MIN_ROWS * MIN_ROWS).clamp(MIN_ROWS, ROWS).min(t.max(1))
 }
 
 /// Working memory that the tasks of `forward_backward` share: the logits of a chunk, what blocks say of them, and `d_h` of each group.

@@ -25,8 +25,8 @@ pub struct AttentionSaved<B: Memory> {
 
 /// Buffers whose content does not outlive a call.
 pub struct AttentionScratch<B: Memory> {
-    /// (T, D)
-    x: B::F,
+    /// (T, D); of the head, too
+    pub(super) x: B::F,
     pub(super) d_x: B::F,
     /// (T, H*P), (T, Hkv*P): ready for attention
     q: B::F,
@@ -36,9 +36,6 @@ pub struct AttentionScratch<B: Memory> {
     d_q: B::F,
     d_k: B::F,
     d_v: B::F,
-    /// Gradient of the raw projections.
-    d_q_raw: B::F,
-    d_k_raw: B::F,
     /// (T, R) the adapter's inner vector.
     low: B::F,
     d_low: B::F,
@@ -76,8 +73,6 @@ impl<B: Memory> AttentionScratch<B> {
             d_q: grad(q)?,
             d_k: grad(kv)?,
             d_v: grad(kv)?,
-            d_q_raw: grad(q)?,
-            d_k_raw: grad(kv)?,
             low: b.zeros(low)?,
             d_low: grad(low)?,
         })
@@ -243,12 +238,13 @@ pub fn backward<B: Backend>(
         b.clamp_backward(&mut s.d_k, &s.k, limit, t * kv_width)?;
         b.clamp_backward(&mut s.d_v, &saved.v, limit, t * kv_width)?;
     }
-    normed_backward(b, &mut s.d_q_raw, &s.d_q, &saved.q, gains.map(|g| g.0), weights, grads, site, t, q_width)?;
-    normed_backward(b, &mut s.d_k_raw, &s.d_k, &saved.k, gains.map(|g| g.1), weights, grads, site, t, kv_width)?;
+    // The gradients of the raw projections take the room of d_out and k, which nothing reads any more.
+    normed_backward(b, &mut s.d_out, &s.d_q, &saved.q, gains.map(|g| g.0), weights, grads, site, t, q_width)?;
+    normed_backward(b, &mut s.k, &s.d_k, &saved.k, gains.map(|g| g.1), weights, grads, site, t, kv_width)?;
     // 4. Through the projections and the norm, to the residual stream.
     b.rmsnorm_forward(&mut s.x, &saved.h_in, &weights[site.norm.w], t, d, site.norm.eps)?;
     b.fill(&mut s.d_x, 0.0, t * d)?;
-    for (w, d_raw, width) in [(site.wq, &s.d_q_raw, q_width), (site.wk, &s.d_k_raw, kv_width), (site.wv, &s.d_v, kv_width)] {
+    for (w, d_raw, width) in [(site.wq, &s.d_out, q_width), (site.wk, &s.k, kv_width), (site.wv, &s.d_v, kv_width)] {
         b.linear_backward_input(&mut s.d_x, d_raw, &weights[w], t, width, d)?;
         b.linear_backward_weight(&mut grads[w], d_raw, &s.x, t, width, d)?;
     }
@@ -277,7 +273,7 @@ fn normed_backward<B: Backend>(
     b.rmsnorm_backward(d_raw, &mut grads[gain], raw, &weights[gain], d_normed, t * width / row, row, site.options.eps)
 }
 
-/// From the gradients of the raw q and k: adds into `d_x` and into the gradients of the adapter.
+/// From the gradients of the raw q and k, in `s.d_out` and `s.k`: adds into `d_x` and into the gradients of the adapter.
 fn adapter_backward<B: Backend>(
     b: &B,
     grads: &mut [B::F],
@@ -291,7 +287,7 @@ fn adapter_backward<B: Backend>(
     let r = adapter.rank;
     b.linear_forward(&mut s.low, &s.x, &weights[adapter.a], t, r, d)?;
     b.fill(&mut s.d_low, 0.0, t * r)?;
-    for (w, d_raw, width) in [(adapter.b_q, &s.d_q_raw, site.q_width()), (adapter.b_k, &s.d_k_raw, site.kv_width())] {
+    for (w, d_raw, width) in [(adapter.b_q, &s.d_out, site.q_width()), (adapter.b_k, &s.k, site.kv_width())] {
         b.linear_backward_input(&mut s.d_low, d_raw, &weights[w], t, width, r)?;
         b.linear_backward_weight(&mut grads[w], d_raw, &s.low, t, width, r)?;
     }

@@ -1,8 +1,8 @@
 //! The Mixture-of-Experts half of a site: `h += sum_k weight_k * expert_k(x)` with `x = norm(h)`.
 //!
 //! Kept for the backward pass: the routing and, unless they are computed again, the input of this half and the experts'
-//! pre-activation. The combine weight is
-//! folded into the activation, so the experts' output is never stored: its gradient is `<W_down^T d_out, activation>`.
+//! pre-activation. The combine weight is folded into the activation, so the experts' output is never stored: its gradient is
+//! `<W_down^T d_out, activation>`.
 
 use crate::backend::{Backend, DispatchPlan, Memory, RouterLoss, RouterStats, Routing};
 use crate::error::Result;

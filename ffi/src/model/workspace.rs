@@ -41,9 +41,8 @@ pub struct Workspace<B: Memory> {
     /// Rows that this gradient has.
     num_grad_rows: usize,
     targets: B::I,
-    /// (T, D) residual stream, and a second buffer of its size
+    /// (T, D) residual stream
     h: B::F,
-    x: B::F,
     /// (T, D) gradient of the residual stream
     d_h: B::F,
     losses: B::F,
@@ -101,7 +100,6 @@ impl<B: Memory> Workspace<B> {
             num_grad_rows: layout.vocab,
             targets: b.zeros_i32(t)?,
             h: b.zeros(t * d)?,
-            x: b.zeros(t * d)?,
             d_h: b.zeros(if train { t * d } else { 0 })?,
             losses: b.zeros(t)?,
             saved,
@@ -203,8 +201,16 @@ impl<B: Backend> Workspace<B> {
     pub fn losses(&mut self, b: &B, model: &Model<B>) -> Result<Vec<f32>> {
         let (layout, t) = (&model.layout, self.loaded * self.seq);
         let norm = &layout.final_norm;
-        b.rmsnorm_forward(&mut self.x, &self.h, &model.weights[norm.w], t, layout.width, norm.eps)?;
-        b.cross_entropy_forward(&mut self.losses, &self.x, &model.weights[layout.head], &self.targets, t, layout.vocab, layout.width)?;
+        b.rmsnorm_forward(&mut self.attention.x, &self.h, &model.weights[norm.w], t, layout.width, norm.eps)?;
+        b.cross_entropy_forward(
+            &mut self.losses,
+            &self.attention.x,
+            &model.weights[layout.head],
+            &self.targets,
+            t,
+            layout.vocab,
+            layout.width,
+        )?;
         let mut losses = vec![0.0; t];
         b.download(&mut losses, &self.losses)?;
         Ok(losses)
@@ -226,16 +232,16 @@ impl<B: Backend> Workspace<B> {
         mut done: impl FnMut(usize, &mut [B::F]) -> Result<()>,
     ) -> Result<Vec<f32>> {
         let (layout, weights, d, t) = (&model.layout, &model.weights, model.layout.width, self.loaded * self.seq);
-        // 1. Head and loss; x is the head's input, then h takes the gradient of x.
+        // 1. Head and loss; x is the head's input.
         let norm = layout.final_norm;
-        b.rmsnorm_forward(&mut self.x, &self.h, &weights[norm.w], t, d, norm.eps)?;
+        b.rmsnorm_forward(&mut self.attention.x, &self.h, &weights[norm.w], t, d, norm.eps)?;
         b.fill(&mut self.d_h, 0.0, t * d)?;
-        let d_x = &mut self.attention.d_x;
+        let AttentionScratch { x, d_x, .. } = &mut self.attention;
         b.cross_entropy_forward_backward(
             &mut self.losses,
             d_x,
             &mut grads[layout.head],
-            &self.x,
+            x,
             &weights[layout.head],
             &self.targets,
             step.loss_scale,
