@@ -14,7 +14,7 @@ export interface CaseReport {
   readonly "backward_ms": number | null;
   /** Norm of the gradient, clipping and update. */
   readonly "optimizer_ms": number | null;
-  /** The plan's nominal FLOPs of a step (`countFlops`) by the time of one, in 10^9 per second. */
+  /** The plan's nominal FLOPs of a step (`countFlops`), none of them twice, by the time of one, in 10^9 per second. */
   readonly gflops: number | null;
   /** `gflops` by the probe of all threads. */
   readonly share: number | null;

@@ -34,13 +34,14 @@ export async function timeSteps(
   } while (timed.length < minSteps || elapsed < seconds);
   const ms = (part: (stats: StatValues) => number) => 1000 * median(timed.map(part));
   const step = ms((stats) => stats.stepSeconds);
+  const { total, recompute } = countFlops(plan).perStep;
   return [row(name, {
     "tokens_per_s": 1000 * tokensPerStep(plan) / step,
     "step_ms": step,
     "forward_ms": ms((stats) => stats.forwardSeconds),
     "backward_ms": ms((stats) => stats.backwardSeconds),
     "optimizer_ms": ms((stats) => stats.optimizerSeconds),
-    gflops: countFlops(plan).perStep.total / step / 1e6,
+    gflops: (total - recompute) / step / 1e6,
     "peak_mb": peakMegabytes(),
   })];
 }
