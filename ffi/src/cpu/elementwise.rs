@@ -31,8 +31,8 @@ pub fn sum_squares_of_rows(rows: &[f32], row_of_id: &[i32], d: usize) -> f64 {
     let of_block = |block: usize| {
         let (from, to) = (block * BLOCK, n.min((block + 1) * BLOCK));
         let mut lanes = [0.0f64; math::LANES];
-        for id in from / d..to.div_ceil(d) {
-            let Ok(row) = usize::try_from(row_of_id[id]) else { continue };
+        for (id, &row) in row_of_id.iter().enumerate().take(to.div_ceil(d)).skip(from / d) {
+            let Ok(row) = usize::try_from(row) else { continue };
             let first = id * d;
             for at in from.max(first)..to.min(first + d) {
                 let x = rows[row * d + at - first] as f64;
