@@ -42,12 +42,11 @@ function launcher(gpus: number, scheduler: ScriptOptions["scheduler"]): string {
 /** What both kinds of job share: where they are, and what they run. */
 function setup(selected: Selected, { program, threads, ...options }: ScriptOptions): string {
   const launch = launcher(selected.gpus, options.scheduler);
-  const train = [...trainArguments(selected, options, threads), "--device", "auto"];
   return `set -u
 cd ${quote(Deno.cwd())} || exit 1
 name=${quote(selected.manifest.name)}
 retries=${options.retries}
-train=(${launch}${program ?? words(thisProgram())} ${words(train)})`;
+train=(${launch}${program ?? words(thisProgram())} ${words(trainArguments(selected, options, threads))})`;
 }
 
 /** Exit codes after which another start would not help: done, a mistake in the experiment, Ctrl-C. */

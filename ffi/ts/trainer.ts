@@ -87,7 +87,7 @@ export class Trainer implements Disposable {
     await this.#run((id, status) => core().bowline_trainer_leave(id, status));
   }
 
-  /** Tells the other processes that this one cannot go on, which ends them; does nothing where there are none. */
+  /** Tells the other processes that this one cannot go on, which ends them; does nothing where there are none, or no more. */
   fail(reason: string): void {
     const text = utf8(reason);
     const status = new Status();

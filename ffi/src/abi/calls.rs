@@ -100,16 +100,17 @@ pub fn leave(id: u32) -> Result<()> {
     together(trainer, result)
 }
 
-/// The caller cannot go on: ends all other ranks, which say why.
+/// The caller cannot go on: ends all other ranks, which say why. A trainer that has left, or is gone, has none.
 pub fn fail(id: u32, reason: &str) -> Result<()> {
-    let entry = handles::get(id)?;
+    let Ok(entry) = handles::get(id) else { return Ok(()) };
     together(&mut *trainer(&entry, id)?, Err::<(), _>(Error::Argument(reason.into()))).or(Ok(()))
 }
 
-/// What a call gives; of several ranks, one that fails ends the others.
+/// What a call gives; of several ranks, one that fails ends the others. A wish to stop and a number that is none are agreed
+/// upon, and fail the call on all.
 fn together<R>(trainer: &mut AnyTrainer, result: Result<R>) -> Result<R> {
     result.map_err(|error| match error {
-        Error::Cancelled => error,
+        Error::Cancelled | Error::NotFinite { .. } => error,
         error => on_device!(trainer, t => t.fail(error)),
     })
 }

@@ -144,8 +144,12 @@ impl Control {
         &self.gone
     }
 
-    /// This rank cannot go on. Returns what there is to say here: this error, or what another rank said before.
+    /// This rank cannot go on. Returns what there is to say here: this error, or what another rank said before. After
+    /// `leave` that concerns nobody else.
     pub fn fail(&self, error: Error) -> Error {
+        if self.shared.is_leaving.load(Ordering::Relaxed) {
+            return error;
+        }
         let text = format!("Cannot go on: rank {} of {} failed: {error}", self.shared.rank, self.shared.world);
         if self.end(&text) { error } else { self.failure().unwrap_or(error) }
     }
