@@ -50,6 +50,7 @@ async function examine(): Promise<Finding[]> {
     }),
     await look("device cpu", () => `${coreInfo().threads} threads, f32`),
     ...await Promise.all((["cuda", "cuda-emulated"] as const).map(device)),
+    ...await nvidia(),
     ...await Promise.all((["read", "write", "ffi"] as const).map((name) => permission(name))),
     // An executable has no packages; it trains on files.
     ...await Promise.all(
@@ -81,6 +82,12 @@ async function device(name: "cuda" | "cuda-emulated"): Promise<Finding> {
   };
   const finding = await look(`device ${name}`, describe);
   return finding.isGood ? finding : { ...finding, is: `not here: ${finding.is}`, isGood: true };
+}
+
+/** The libraries that a GPU uses where they are; nothing where there are no kernels for one. */
+async function nvidia(): Promise<Finding[]> {
+  const { describe, hasKernels, OPTIONAL } = await import("./nvidia.ts");
+  return hasKernels() ? await Promise.all(OPTIONAL.map((one) => look(one.name, () => describe(one)))) : [];
 }
 
 async function permission(name: "read" | "write" | "ffi"): Promise<Finding> {

@@ -56,6 +56,7 @@ export async function train(experiment: Experiment, options: RunOptions): Promis
     threads: options.threads,
     ...choose(options, before),
     parallel: true,
+    isResuming: checkpoint !== undefined,
   });
   const device = trainer.device();
   const where = { threads: options.threads, device: device.name, precision: device.precision };

@@ -27,6 +27,12 @@ export interface TrainerOptions extends DeviceOptions {
    * @default {false}
    */
   readonly parallel?: boolean;
+  /**
+   * Whether a run is to go on, whose plan cannot be changed: what does not fit into memory is told another remedy.
+   *
+   * @default {false}
+   */
+  readonly isResuming?: boolean;
 }
 
 /**
@@ -62,7 +68,8 @@ export class Trainer implements Disposable {
     this.#vocab = plan.model.vocab;
     const text = utf8(JSON.stringify(plan));
     const status = new Status();
-    const device = utf8(JSON.stringify(deviceRequest(options, options.parallel)));
+    const { parallel = false, isResuming: resuming = false } = options;
+    const device = utf8(JSON.stringify(deviceRequest(options, { parallel, resuming })));
     this.#handle = core().bowline_trainer_new(text, text.length, device, device.length, status.bytes);
     status.check();
   }

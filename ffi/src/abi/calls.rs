@@ -49,7 +49,7 @@ pub fn trainer_new(plan: &str, device: &str) -> Result<u32> {
     let place = request.place()?;
     require_divisor(plan.train.batch, place.world)?;
     let (backend, opened) = request.open(place.local_rank)?;
-    let memory = require_training(&plan, opened.target, &place, opened.room.as_ref())?;
+    let memory = require_training(&plan, opened.target, &place, opened.room.as_ref(), request.resuming)?;
     let trainer = match backend {
         Any::Cpu(cpu) => Any::Cpu(Trainer::with_ranks(cpu, plan, Comm::<Cpu>::join(place)?)?),
         Any::Cuda(cuda) => {
@@ -131,11 +131,11 @@ pub fn attach_data(id: u32, request: &str, stats: &Stats<'_>) -> Result<()> {
     let mut trainer = trainer(&entry, id)?;
     // The first rank prepares the data, the others find it in the cache.
     let is_first = on_device!(&*trainer, t => t.comm().rank() == 0);
-    if !is_first {
-        on_device!(&mut *trainer, t => t.meet())?;
-    }
-    attach(&entry, &mut trainer, &request, threads, stats)?;
-    if is_first { on_device!(&mut *trainer, t => t.meet()) } else { Ok(()) }
+    let meet = |trainer: &mut AnyTrainer, is_due: bool| if is_due { on_device!(trainer, t => t.meet()) } else { Ok(()) };
+    let result = meet(&mut trainer, !is_first)
+        .and_then(|()| attach(&entry, &mut trainer, &request, threads, stats))
+        .and_then(|()| meet(&mut trainer, is_first));
+    together(&mut trainer, result)
 }
 
 fn attach(entry: &Entry, trainer: &mut AnyTrainer, request: &AttachRequest, threads: usize, stats: &Stats<'_>) -> Result<()> {
