@@ -57,9 +57,10 @@ export function planReport(
   { gflops = GFLOPS, ...where }: PlanReportOptions = {},
 ): { json: PlanReport; text: string } {
   const { needed, ...fit } = planMemory(plan, where);
-  const activations = (recompute: boolean) =>
-    planMemory({ ...plan, train: { ...plan.train, recompute } }, where).needed.activations;
-  const memory = { ...needed, activationsBy: { keep: activations(false), recompute: activations(true) } };
+  const { recompute } = plan.train;
+  const { activations: other } = planMemory({ ...plan, train: { ...plan.train, recompute: !recompute } }, where).needed;
+  const [keep, recomputed] = recompute ? [other, needed.activations] : [needed.activations, other];
+  const memory = { ...needed, activationsBy: { keep, recompute: recomputed } };
   const json: PlanReport = {
     name: plan.name,
     parameters: countParameters(plan),

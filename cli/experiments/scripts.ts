@@ -31,12 +31,15 @@ export function jobScripts(selected: readonly Selected[], options: ScriptOptions
   ]);
 }
 
+/** How long mpirun lets processes that it has asked to end save a checkpoint. */
+const SAVING_SECONDS = 60;
+
 /** What starts one process for each GPU, where there are several. */
 function launcher(gpus: number, scheduler: ScriptOptions["scheduler"]): string {
   if (gpus === 1) return "";
   return scheduler === "slurm"
     ? `srun --ntasks-per-node=${gpus} --kill-on-bad-exit=1 `
-    : `mpirun -n ${gpus} --bind-to none `;
+    : `mpirun -n ${gpus} --bind-to none --mca odls_base_sigkill_timeout ${SAVING_SECONDS} `;
 }
 
 /** What both kinds of job share: where they are, and what they run. */

@@ -94,7 +94,9 @@ impl Control {
         let deadline = Instant::now() + MEETING;
         let mut stream = loop {
             let found = addresses.iter().filter_map(|address| address.to_socket_addrs().ok()).flatten();
-            let stream = found.filter_map(|at| TcpStream::connect_timeout(&at, BEAT).ok()).next();
+            // While nobody listens, a port that the system chose for this end may be the very one it looks for.
+            let is_other = |stream: &TcpStream| stream.local_addr().ok() != stream.peer_addr().ok();
+            let stream = found.filter_map(|at| TcpStream::connect_timeout(&at, BEAT).ok()).find(is_other);
             match stream {
                 Some(stream) => break stream,
                 None if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(50)),
