@@ -214,12 +214,12 @@ BOWLINE_API int bowline_grouped_linear_forward(bowline_device* device, float* ou
                                                const int32_t* offsets, size_t most_rows, size_t e, size_t o, size_t i);
 /* Overwrites `d_x` (N, I) with `d_out[r] w[e]`. `d_out` (N, O), `w` (E, O, I). */
 BOWLINE_API int bowline_grouped_linear_backward_input(bowline_device* device, float* d_x, const float* d_out,
-                                                      const float* w, const int32_t* offsets, size_t most_rows, size_t e, size_t o,
-                                                      size_t i);
+                                                      const float* w, const int32_t* offsets, size_t most_rows,
+                                                      size_t e, size_t o, size_t i);
 /* Adds `d_out[rows of e]^T x[rows of e]` into `d_w[e]` (E, O, I). `d_out` (N, O), `x` (N, I). */
 BOWLINE_API int bowline_grouped_linear_backward_weight(bowline_device* device, float* d_w, const float* d_out,
-                                                       const float* x, const int32_t* offsets, size_t most_rows, size_t e, size_t o,
-                                                       size_t i);
+                                                       const float* x, const int32_t* offsets, size_t most_rows,
+                                                       size_t e, size_t o, size_t i);
 
 /* --- swiglu --- */
 

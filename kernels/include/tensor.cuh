@@ -3,6 +3,7 @@
 #pragma once
 
 #include "cast.cuh"
+#include "threads.cuh"
 
 // What belongs to a group, when there are several.
 enum class Split {
@@ -30,10 +31,9 @@ struct TensorProducts {
 // Launches them.
 void multiply(Call& call, const TensorProducts& products);
 
-// The two ways, and whether the second is there.
+// The two ways; the second where the device has wgmma.
 void multiply_by_mma(Call& call, const TensorProducts& products);
 void multiply_by_wgmma(Call& call, const TensorProducts& products);
-bool finds_wgmma(Call& call, int ordinal);
 
 // Rows of a tile, and columns unless a kernel says otherwise.
 constexpr int TENSOR_TILE = 128;
