@@ -1,8 +1,8 @@
 // Attention by tensor cores, backward: the probabilities are computed again from `lse`, in two kernels, so that no sum
-// is shared by blocks. One has a block to 64 queries and walks over keys for `d_q`; the other has a block to 64 keys and
-// walks over the queries of all heads that read them for `d_k` and `d_v`. Tiles come in by cp.async, the next ones while
-// these are computed with; probabilities and gradients of scores are rounded to bf16 for the products that they are
-// factors of.
+// is shared by blocks. One has a block to 64 queries and walks over keys for `d_q`; the other has a block to 64 keys
+// and walks over the queries of all heads that read them for `d_k` and `d_v`. Tiles come in by cp.async, the next ones
+// while these are computed with; probabilities and gradients of scores are rounded to bf16 for the products that they
+// are factors of.
 #include "include/attention_bf16.cuh"
 
 namespace {

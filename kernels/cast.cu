@@ -41,8 +41,8 @@ struct Source {
 };
 
 // Writes a tile of SIDE x SIDE to `out`, transposed: its element (j, i) is element (i, j) of the source. Rows of `out`
-// are `stride` apart; `room` columns of it are written, and rows up to the width of the source. All threads of the block
-// call it.
+// are `stride` apart; `room` columns of it are written, and rows up to the width of the source. All threads of the
+// block call it.
 __device__ void transpose_tile(Bf16* out, int64_t stride, int64_t room, const Source& source) {
   GPU_SHARED(Bf16, tile, [SIDE][PITCH]);
   for (int i = static_cast<int>(threadIdx.x); i < SIDE * SIDE / 4; i += BLOCK) {

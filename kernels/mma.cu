@@ -1,5 +1,5 @@
-// Products on the tensor cores of sm_80 and later: a block of eight warps computes a tile of 128 x 128, a warp 64 x 32 of
-// it. Factors come by cp.async, STAGES - 1 steps of the sum ahead.
+// Products on the tensor cores of sm_80 and later: a block of eight warps computes a tile of 128 x 128, a warp 64 x 32
+// of it. Factors come by cp.async, STAGES - 1 steps of the sum ahead.
 #include "include/fragments.cuh"
 #include "include/tensor.cuh"
 
@@ -28,7 +28,8 @@ __device__ inline const Bf16* source_of(const Factor& factor, int row, int colum
   return factor.data + (int64_t{row} + copied_row()) * factor.columns + column + copied_column();
 }
 
-// Issues the copies of one stage: zeros in rows from `rows` on, and everywhere where the thread has no `is_wanted` terms.
+// Issues the copies of one stage: zeros in rows from `rows` on, and everywhere where the thread has no `is_wanted`
+// terms.
 __device__ inline void load(Bf16* stage, const Bf16* source, int64_t columns, int rows,
                             bool is_wanted) {
 #pragma unroll

@@ -136,8 +136,8 @@ class Call {
   // Pieces start at multiples of it: what a GPU's own allocations are aligned to.
   static constexpr size_t PIECE = 256;
 
-  // Makes the working memory as large as a call wanted it. Where there is no room for all of it any more, the pieces are
-  // allocated apart.
+  // Makes the working memory as large as a call wanted it. Where there is no room for all of it any more, the pieces
+  // are allocated apart.
   void grow() {
     give_back(0);
     if (device_->scratch_wanted <= device_->scratch_bytes) return;

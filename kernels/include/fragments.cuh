@@ -1,6 +1,6 @@
 // Matrix products of one warp by mma.sync on tiles of bf16 in shared memory. A product has 16 rows; its sums are spread
-// over the lanes: `sums[n / 8]` of a lane has the columns n + 2 (lane % 4) and the next, of the rows lane / 4 and, in its
-// other half, lane / 4 + 8.
+// over the lanes: `sums[n / 8]` of a lane has the columns n + 2 (lane % 4) and the next, of the rows lane / 4 and, in
+// its other half, lane / 4 + 8.
 #pragma once
 
 #include "cast.cuh"

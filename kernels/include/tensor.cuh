@@ -49,7 +49,8 @@ struct Tile {
   int top, left;
 };
 
-// The tiles of this block, in strides of the whole grid. Groups whose rows are known on the device only are walked over.
+// The tiles of this block, in strides of the whole grid. Groups whose rows are known on the device only are walked
+// over.
 template <int WIDTH>
 class Tiles {
  public:
@@ -94,7 +95,8 @@ class Tiles {
     } else {
       tile.out = p_.out + (int64_t{group_} * m + tile.top) * n + tile.left;
       tile.a_row = tile.top, tile.b_row = tile.left;
-      tile.depth = static_cast<int>(padded_start(first, group_)), tile.terms = static_cast<int>(padded(count, GROUP_PAD));
+      tile.depth = static_cast<int>(padded_start(first, group_));
+      tile.terms = static_cast<int>(padded(count, GROUP_PAD));
     }
   }
 

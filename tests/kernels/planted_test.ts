@@ -1,5 +1,5 @@
 /**
- * One classic fault planted in each of five kernels: the tests of the op, under the checker, must find it where it
+ * One classic fault planted in each of six kernels: the tests of the op, under the checker, must find it where it
  * stands. A fault is one replacement of text in a copy of the sources; the same copies without it must be clean.
  */
 import assert from "node:assert/strict";
