@@ -83,12 +83,9 @@ __global__ void forward_kernel(float* out, float* lse, const float* q, const flo
 
 // --- backward ---
 
-// What the kernels of the backward pass read.
-struct Saved {
-  const float *q, *k, *v, *d_out, *lse, *delta;
-};
+using Saved = AttentionSaved<float>;
 
-__global__ void d_q_kernel(float* d_q, Saved saved, Shape shape) {
+__global__ void d_q_kernel(float* d_q, Saved saved, const float* delta, Shape shape) {
   GPU_SHARED(float, k_tile, [SIDE][MAX_P + 1]);
   GPU_SHARED(float, v_tile, [SIDE][MAX_P + 1]);
   GPU_SHARED(float, d_scores, [SIDE][SIDE + 1]);
@@ -107,7 +104,7 @@ __global__ void d_q_kernel(float* d_q, Saved saved, Shape shape) {
       float d_score = 0.0f;
       if (row < shape.seq && from + c <= row) {
         const float weight = expf(shape.scale * row_dot(saved.q + at, k_tile[c], p) - saved.lse[number]);
-        d_score = weight * (row_dot(saved.d_out + at, v_tile[c], p) - saved.delta[number]) * shape.scale;
+        d_score = weight * (row_dot(saved.d_out + at, v_tile[c], p) - delta[number]) * shape.scale;
       }
       d_scores[r][c] = d_score;
       __syncthreads();
@@ -121,7 +118,7 @@ __global__ void d_q_kernel(float* d_q, Saved saved, Shape shape) {
 }
 
 // Here rows are keys and columns are queries.
-__global__ void d_kv_kernel(float* d_k, float* d_v, Saved saved, Shape shape) {
+__global__ void d_kv_kernel(float* d_k, float* d_v, Saved saved, const float* delta, Shape shape) {
   GPU_SHARED(float, q_tile, [SIDE][MAX_P + 1]);
   GPU_SHARED(float, d_out_tile, [SIDE][MAX_P + 1]);
   GPU_SHARED(float, weights, [SIDE][SIDE + 1]);
@@ -142,7 +139,7 @@ __global__ void d_kv_kernel(float* d_k, float* d_v, Saved saved, Shape shape) {
         if (from + c < shape.seq && row <= from + c) {
           const int64_t number = (b * shape.heads + head) * shape.seq + from + c;
           weight = expf(shape.scale * row_dot(saved.k + at, q_tile[c], p) - saved.lse[number]);
-          d_score = weight * (row_dot(saved.v + at, d_out_tile[c], p) - saved.delta[number]) * shape.scale;
+          d_score = weight * (row_dot(saved.v + at, d_out_tile[c], p) - delta[number]) * shape.scale;
         }
         weights[r][c] = weight;
         d_scores[r][c] = d_score;
@@ -173,12 +170,11 @@ void attend(Call& call, float* out, float* lse, const float* q, const float* k, 
   GPU_LAUNCH(forward_kernel, call.grid(tasks_of(shape, shape.heads), 1), BLOCK, 0, 0, out, lse, q, k, v, shape);
 }
 
-void attend_backward(Call& call, float* d_q, float* d_k, float* d_v, float* delta, const AttentionSaved<float>& of,
+void attend_backward(Call& call, float* d_q, float* d_k, float* d_v, float* delta, const Saved& saved,
                      const AttentionShape& attention) {
   const Shape shape{attention};
-  const Saved saved = {of.q, of.k, of.v, of.d_out, of.lse, delta};
-  GPU_LAUNCH(delta_kernel<float>, call.grid(shape.query_rows(), WARPS), BLOCK, 0, 0, delta, of.out, of.d_out, shape.p,
-             attention);
-  GPU_LAUNCH(d_q_kernel, call.grid(tasks_of(shape, shape.heads), 1), BLOCK, 0, 0, d_q, saved, shape);
-  GPU_LAUNCH(d_kv_kernel, call.grid(tasks_of(shape, shape.kv_heads), 1), BLOCK, 0, 0, d_k, d_v, saved, shape);
+  GPU_LAUNCH(delta_kernel<float>, call.grid(shape.query_rows(), WARPS), BLOCK, 0, 0, delta, saved.out, saved.d_out,
+             shape.p, attention);
+  GPU_LAUNCH(d_q_kernel, call.grid(tasks_of(shape, shape.heads), 1), BLOCK, 0, 0, d_q, saved, delta, shape);
+  GPU_LAUNCH(d_kv_kernel, call.grid(tasks_of(shape, shape.kv_heads), 1), BLOCK, 0, 0, d_k, d_v, saved, delta, shape);
 }

@@ -69,10 +69,8 @@ BOWLINE_API int bowline_upload(bowline_device* device, void* out, const void* ho
 /* Overwrites host memory. */
 BOWLINE_API int bowline_download(bowline_device* device, void* host_out, const void* x, size_t bytes);
 
-/* --- collectives, between the devices of several processes --- */
-
-/* The library of NCCL is opened by the first of these calls: libnccl.so.2, or what the environment variable
- * BOWLINE_NCCL names. All ranks make the same calls in the same order. */
+/* --- collectives: between the devices of several processes, by NCCL, which the first of these calls opens:
+ * libnccl.so.2, or what BOWLINE_NCCL names. All ranks make the same calls in the same order. --- */
 
 /* Writes a new id for a group of ranks; `size` is at least 128. One rank makes it and gives it to all. */
 BOWLINE_API int bowline_comm_id(bowline_device* device, char* host_id, size_t size);
