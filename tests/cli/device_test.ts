@@ -174,16 +174,17 @@ Deno.test("a GPU that is not there is one line that says what is missing", async
   });
   workspace.env["BOWLINE_KERNELS"] = LIBRARY;
   for (
-    const [part, says] of [["driver", /CUDA driver: .*; the device cpu/], [
-      "device",
-      /there are 0; the device/,
-    ]] as const
+    const [part, variable, value, says] of [
+      ["code for the card", "CC", "75", /its compute capability is 7\.5; wanted 8\.x or 9\.0; the device cpu/],
+      ["driver", "MISSING", "driver", /CUDA driver: .*; the device cpu/],
+      ["device", "MISSING", "device", /there are 0; the device/],
+    ] as const
   ) {
     await t.step({
       name: `the ${part}`,
       ignore,
       fn: async () => {
-        workspace.env["BOWLINE_EMULATOR_MISSING"] = part;
+        workspace.env[`BOWLINE_EMULATOR_${variable}`] = value;
         await assertMistake(workspace, [...train, "--device", "cuda"], says);
       },
     });
