@@ -30,8 +30,7 @@ __device__ inline const Bf16* source_of(const Factor& factor, int row, int colum
 
 // Issues the copies of one stage: zeros in rows from `rows` on, and everywhere where the thread has no `is_wanted`
 // terms.
-__device__ inline void load(Bf16* stage, const Bf16* source, int64_t columns, int rows,
-                            bool is_wanted) {
+__device__ inline void load(Bf16* stage, const Bf16* source, int64_t columns, int rows, bool is_wanted) {
 #pragma unroll
   for (int y = 0; y < TENSOR_TILE; y += ROW_STEP) {
     Bf16* to = stage + (copied_row() + y) * PITCH<DEPTH> + copied_column();
