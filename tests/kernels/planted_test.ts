@@ -32,7 +32,7 @@ const FAULTS: readonly Fault[] = [
     wrong: "i <= f; i += 32) act[row * f + i] = ",
     test: "swiglu::swiglu",
     report: /race/,
-    line: "act[row * f + i] = weight * (gate[i] * sigmoid(gate[i]) * up[i]);",
+    line: "act[row * f + i] = each(activate, __ldg(gate + i), __ldg(up + i));",
   },
   {
     name: "a missing barrier",
