@@ -87,7 +87,10 @@ Deno.test("the library loads without a driver, and training on a GPU is refused 
   try {
     const { code, stderr } = await workspace.run("train", workspace.manifest, "--device", "cuda", "--out", "run");
     assert.equal(code, 2, stderr);
-    assert.match(stderr, /^error: Cannot use a CUDA driver: .*; wanted a driver for CUDA 13; the device cpu needs none of it\n$/);
+    assert.match(
+      stderr,
+      /^error: Cannot use a CUDA driver: .*; wanted a driver for CUDA 13; the device cpu needs none of it\n$/,
+    );
     await assert.rejects(Deno.stat(workspace.at("run")), Deno.errors.NotFound);
   } finally {
     Deno.env.delete("BOWLINE_KERNELS");
