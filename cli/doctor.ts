@@ -103,7 +103,13 @@ async function permission(name: "read" | "write" | "ffi"): Promise<Finding> {
 async function table(findings: readonly Finding[]): Promise<string> {
   const { default: Table } = await import("cli-table3");
   const plain = { head: [], border: [] }; // colours would make the report hard to paste
-  const table = new Table({ head: ["", "what", "is"], style: plain, colWidths: [null, null, 90], wordWrap: true });
+  const table = new Table({
+    head: ["", "what", "is"],
+    style: plain,
+    colWidths: [null, null, 90],
+    wordWrap: true,
+    wrapOnWordBoundary: false,
+  });
   table.push(...findings.map(({ name, is, isGood }) => [isGood ? "ok" : "BAD", name, is]));
   return table.toString();
 }
