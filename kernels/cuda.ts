@@ -87,7 +87,9 @@ export async function compileCuda(
 /** The PTX of a source's kernels for a target, by name; it was compiled before. */
 export function readPtx(source: string, target: Target): Map<string, string> {
   const kept = keptIn(objectOf(source, nameOf(target)));
-  const file = [...Deno.readDirSync(kept)].find(({ name }) => name.endsWith(`compute_${target}.ptx`));
+  // nvcc names the target where there are several
+  const ending = (UNLINKED as readonly Target[]).includes(target) ? ".ptx" : `.compute_${target}.ptx`;
+  const file = [...Deno.readDirSync(kept)].find(({ name }) => name.endsWith(ending));
   if (file === undefined) throw new Error(`Cannot read the PTX of ${basename(source)}: there is none for ${target}`);
   return splitPtx(Deno.readTextFileSync(join(kept, file.name)));
 }

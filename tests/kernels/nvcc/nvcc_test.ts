@@ -21,7 +21,8 @@ const RULES: readonly Rule[] = [
   { file: "elementwise", kernel: /^fill_kernel<6float4>$/, count: 1, targets: TARGETS, has: ["st.global.v4"] },
   { file: "embedding", kernel: /^forward_kernel<6float4>$/, count: 1, targets: TARGETS, has: loads },
   { file: "swiglu", kernel: /^forward_kernel<6float4>$/, count: 1, targets: TARGETS, has: loads },
-  { file: "cast", kernel: /^round_(rows|columns|groups)_kernel$/, count: 3, targets: TARGETS, has: loads },
+  { file: "cast", kernel: /^round_rows_kernel$/, count: 1, targets: TARGETS, has: loads },
+  { file: "cast", kernel: /^round_(columns|groups)_kernel$/, count: 2, targets: TARGETS, has: ["ld.global.nc.v4"] },
   // each way to write; for wgmma one of them with two widths
   { file: "mma", kernel: /^mma_kernel</, count: 3, targets: TARGETS, has: products },
   { file: "wgmma", kernel: /^wgmma_kernel</, count: 4, targets: ["90a"], has: wgmma },
