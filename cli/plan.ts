@@ -150,12 +150,16 @@ function render(plan: Plan, { parameters, memory, fit, flops, bytes, time }: Pla
 }
 
 /** Whether the memory is there, where that is known; lines below the table of the memory. */
-function describeFit({ room, fits, change, device, missing }: PlanReport["fit"]): string[] {
+function describeFit({ room, fits, change, processes, device, missing }: PlanReport["fit"]): string[] {
   const fallback = device && fallbackOf(device);
   const lines = fallback ? [fallback] : [];
   if (room !== null) {
     const settings = change?.settings.map((setting) => `--set ${setting}`).join(" ");
-    const remedy = change ? `; it fits with ${settings} (${size(change.total)})` : "";
+    const remedies = [
+      ...(change ? [`with ${settings} (${size(change.total)})`] : []),
+      ...(processes ? [`with ${processes.count} processes (${size(processes.total)} each)`] : []),
+    ];
+    const remedy = remedies.length > 0 ? `; it fits ${remedies.join(", or ")}` : "";
     lines.push(`${fits ? "it fits" : "it does not fit"}: ${size(room.bytes)} are ${room.is}${remedy}`);
   }
   if (missing !== null) lines.push(`whether it fits there is not known: ${missing}`);
