@@ -32,7 +32,17 @@
  *
  * @module
  */
-export { type Device, type DeviceInfo, DEVICES } from "./ffi/ts/device.ts";
+export {
+  type CardInfo,
+  type Device,
+  type DeviceInfo,
+  deviceInfo,
+  type DeviceOptions,
+  DEVICES,
+  type Precision,
+  PRECISIONS,
+} from "./ffi/ts/device.ts";
+export { type Memory, type MemoryReport, planMemory, type Room } from "./ffi/ts/memory.ts";
 export {
   type Bank,
   type BankCommon,
@@ -79,4 +89,5 @@ export type { Bos, ScoreReport, ScoreRequest, Tokenization } from "./ffi/ts/scor
 export { STAT_NAMES, type StatName, Stats, type StatValues } from "./ffi/ts/stats.ts";
 export { BowlineError, CORE_CODES, type ErrorCode } from "./ffi/ts/status.ts";
 export type { CorpusInfo, DataInfo, DataRequest, SourceInfo, StreamInfo } from "./ffi/ts/data.ts";
+export { type Place, place, type Ranks } from "./ffi/ts/place.ts";
 export { type Parameter, Trainer, type TrainerOptions } from "./ffi/ts/trainer.ts";

@@ -1,33 +1,55 @@
 /**
- * `deno task compile`: one executable with the program, its packages and the core, in dist/. The core is unpacked to
- * the temporary folder at start. The corpora are not inside: the core reads files, and these would not be files.
+ * `deno task compile`: one executable with the program, its packages, the core and the kernel library for GPUs where
+ * that is built, in dist/; `--emulated` adds the one of the emulated GPU, `--output` names the file. The corpora are
+ * not inside: the core reads files, and these would not be files.
  */
-import { join } from "@std/path";
+import { Command } from "@cliffy/command";
+import { basename, join } from "@std/path";
 import { libraryCandidates } from "../ffi/ts/library.ts";
+import { CARRIED, list, LISTING } from "./carried.ts";
 
-const library = libraryCandidates().find((path) => exists(path));
-if (library === undefined) throw new Error('Cannot compile: the core is not built, run "deno task build"');
+await new Command()
+  .name("compile")
+  .description("Make one executable of the program, its packages and its native libraries.")
+  .option("--output <file:string>", "The executable.", { default: join("dist", "bowline") })
+  .option("--emulated", "Carry the kernels of the emulated GPU, too.")
+  .action(async ({ output, emulated }) => {
+    const core = libraryCandidates().find(isFile);
+    if (core === undefined) throw new Error('Cannot compile: the core is not built, run "deno task build"');
+    const build = new URL("../kernels/build/", import.meta.url).pathname;
+    const kernels = ["libbowline_cuda.so", ...(emulated ? ["libbowline_cuda_emulated.so"] : [])];
+    carry([core, ...kernels.map((name) => join(build, name)).filter(isFile)]);
+    const { success } = await new Deno.Command(Deno.execPath(), {
+      args: [
+        "compile",
+        "--no-prompt",
+        "--node-modules-dir=none", // else all of node_modules goes in, with the corpora and what only tests use
+        "--exclude-unused-npm",
+        "--allow-read",
+        "--allow-write",
+        "--allow-env",
+        "--allow-sys",
+        "--allow-ffi",
+        "--allow-run", // of git and of itself, whose path is not known yet
+        `--include=${CARRIED}`,
+        `--output=${output}`,
+        "cli/main.ts",
+      ],
+    }).spawn().status;
+    if (!success) Deno.exit(1);
+  })
+  .parse(Deno.args);
 
-const { success } = await new Deno.Command(Deno.execPath(), {
-  args: [
-    "compile",
-    "--bundle",
-    "--minify",
-    "--no-prompt",
-    "--allow-read",
-    "--allow-write",
-    "--allow-env",
-    "--allow-sys",
-    "--allow-ffi",
-    "--allow-run", // of git and of itself, whose path is not known yet
-    `--include=${library}`,
-    `--output=${join("dist", "bowline")}`,
-    "cli/main.ts",
-  ],
-}).spawn().status;
-if (!success) Deno.exitCode = 1;
+/** Lays the libraries where the executable will look for them. */
+function carry(paths: readonly string[]): void {
+  const libraries = new Map(paths.map((path) => [basename(path), Deno.readFileSync(path)]));
+  Deno.mkdirSync(CARRIED, { recursive: true });
+  for (const { name } of [...Deno.readDirSync(CARRIED)]) Deno.removeSync(join(CARRIED, name));
+  for (const [name, bytes] of libraries) Deno.writeFileSync(join(CARRIED, name), bytes);
+  Deno.writeTextFileSync(join(CARRIED, LISTING), JSON.stringify(list(libraries)));
+}
 
-function exists(path: string): boolean {
+function isFile(path: string): boolean {
   try {
     return Deno.statSync(path).isFile;
   } catch (error) {

@@ -16,7 +16,9 @@ interface Finding {
 // deno-lint-ignore explicit-module-boundary-types -- the type of a command is its options, inferred from the calls
 export function doctorCommand() {
   return new Command()
-    .description("Check this installation: versions, native core, instruction set, threads, permissions, corpus.")
+    .description(
+      "Check this installation: versions, native core, instruction set, threads, devices, permissions, corpus.",
+    )
     .option("--json", "Print JSON.")
     .example("When something does not work", "bowline doctor")
     .example("For a bug report", "bowline doctor --json > doctor.json")
@@ -46,6 +48,8 @@ async function examine(): Promise<Finding[]> {
       const { git } = describeEnvironment();
       return git === null ? "not a repository" : `${git.commit}${git.dirty ? ", changed" : ""}`;
     }),
+    await look("device cpu", () => `${coreInfo().threads} threads, f32`),
+    ...await Promise.all((["cuda", "cuda-emulated"] as const).map(device)),
     ...await Promise.all((["read", "write", "ffi"] as const).map((name) => permission(name))),
     // An executable has no packages; it trains on files.
     ...await Promise.all(
@@ -66,6 +70,19 @@ async function look(name: string, ask: () => string | Promise<string>): Promise<
   }
 }
 
+/** A device that need not be here: what it is, or what is missing. */
+async function device(name: "cuda" | "cuda-emulated"): Promise<Finding> {
+  const { deviceInfo } = await import("../ffi/ts/device.ts");
+  const { bytes } = await import("./run/format.ts");
+  const describe = () => {
+    const { card } = deviceInfo({ device: name });
+    if (card === null) return "no card";
+    return `${card.name}, ${bytes(card.memory)}, ${bytes(card.free)} free, driver for CUDA ${card.driver}`;
+  };
+  const finding = await look(`device ${name}`, describe);
+  return finding.isGood ? finding : { ...finding, is: `not here: ${finding.is}`, isGood: true };
+}
+
 async function permission(name: "read" | "write" | "ffi"): Promise<Finding> {
   const { state } = await Deno.permissions.query({ name });
   // A permission for some paths only is reported as "prompt", and may well be enough.
@@ -79,7 +96,7 @@ async function permission(name: "read" | "write" | "ffi"): Promise<Finding> {
 async function table(findings: readonly Finding[]): Promise<string> {
   const { default: Table } = await import("cli-table3");
   const plain = { head: [], border: [] }; // colours would make the report hard to paste
-  const table = new Table({ head: ["", "what", "is"], style: plain });
+  const table = new Table({ head: ["", "what", "is"], style: plain, colWidths: [null, null, 90], wordWrap: true });
   table.push(...findings.map(({ name, is, isGood }) => [isGood ? "ok" : "BAD", name, is]));
   return table.toString();
 }

@@ -1,5 +1,6 @@
 /** `bowline eval`: what a model knows, by the questions of benchmarks. */
 import { Command, EnumType, ValidationError } from "@cliffy/command";
+import { DEVICE, deviceType, PRECISION, precisionType } from "./device.ts";
 import { checkAtLeast } from "./errors.ts";
 
 /** The command `eval <run|checkpoint>`. */
@@ -13,6 +14,8 @@ export function evalCommand() {
         "the Expert Tying study as it evaluates them: --shots 3 --tokenization split --bos always.",
     )
     .arguments("<run:file>")
+    .type("device", deviceType)
+    .type("precision", precisionType)
     .type("tokenization", new EnumType(["joint", "split"] as const))
     .type("bos", new EnumType(["auto", "always", "never"] as const))
     .option("--tasks <list:string>", "Tasks by name, or files, with commas between.", { required: true })
@@ -28,6 +31,8 @@ export function evalCommand() {
     .option("--bootstrap-iters <n:integer>", "Drawings for the error of a perplexity; 0: no errors.", {
       default: 100_000 as number,
     })
+    .option(...DEVICE)
+    .option(...PRECISION)
     .option("--threads <n:integer>", "CPU threads (default: all cores); they change no bit.")
     .option(
       "--out <folder:file>",
@@ -37,19 +42,25 @@ export function evalCommand() {
     .example("One task, some rows", "bowline eval runs/quickstart --tasks arc_easy --data rows --limit 100")
     .example("As the study does, for its table", "bowline eval runs/x --tasks study --data rows --out runs/x/eval")
     .example("Perplexity of a text", "bowline eval runs/quickstart --tasks README.md")
-    .action(async ({ tasks, data, limit, seed, bootstrapIters, threads, out, json, ...rest }, run) => {
-      checkAtLeast("--shots", rest.shots, 0);
-      checkAtLeast("--seed", seed, 0);
-      checkAtLeast("--bootstrap-iters", bootstrapIters, 0);
-      checkAtLeast("--threads", threads, 1);
-      if (limit !== undefined && !(limit > 0 && (limit < 1 || Number.isInteger(limit)))) {
-        throw new ValidationError(`Cannot use --limit ${limit}: wanted a whole number above 0, or a part below 1`);
-      }
-      const isStudy = tasks.split(",").includes("study");
-      const { shots = isStudy ? 3 : 0, tokenization = isStudy ? "split" : "joint", bos = isStudy ? "always" : "auto" } =
-        rest;
-      const { evaluate } = await import("./eval/evaluate.ts");
-      const settings = { shots, seed, limit: limit ?? null, bootstrapIterations: bootstrapIters, tokenization, bos };
-      await evaluate({ run, tasks, data, settings, threads: threads ?? 0, out, isJson: json ?? false });
-    });
+    .action(
+      async ({ tasks, data, limit, seed, bootstrapIters, device, precision, threads, out, json, ...rest }, run) => {
+        checkAtLeast("--shots", rest.shots, 0);
+        checkAtLeast("--seed", seed, 0);
+        checkAtLeast("--bootstrap-iters", bootstrapIters, 0);
+        checkAtLeast("--threads", threads, 1);
+        if (limit !== undefined && !(limit > 0 && (limit < 1 || Number.isInteger(limit)))) {
+          throw new ValidationError(`Cannot use --limit ${limit}: wanted a whole number above 0, or a part below 1`);
+        }
+        const isStudy = tasks.split(",").includes("study");
+        const {
+          shots = isStudy ? 3 : 0,
+          tokenization = isStudy ? "split" : "joint",
+          bos = isStudy ? "always" : "auto",
+        } = rest;
+        const { evaluate } = await import("./eval/evaluate.ts");
+        const settings = { shots, seed, limit: limit ?? null, bootstrapIterations: bootstrapIters, tokenization, bos };
+        const where = { threads: threads ?? 0, device, precision };
+        await evaluate({ run, tasks, data, settings, where, out, isJson: json ?? false });
+      },
+    );
 }

@@ -1,6 +1,9 @@
 /** The program `bowline`: its commands, and how it ends. Commands import what is heavy only when they run. */
 import { Command } from "@cliffy/command";
 import config from "../deno.json" with { type: "json" };
+import { carryLibraries } from "../ffi/ts/library.ts";
+import { cacheFolder } from "./cache.ts";
+import { CARRIED, unpack } from "./carried.ts";
 import { dataCommand } from "./data/mod.ts";
 import { doctorCommand } from "./doctor.ts";
 import { fail } from "./errors.ts";
@@ -36,4 +39,7 @@ export async function main(args: readonly string[]): Promise<void> {
   }
 }
 
-if (import.meta.main) await main(Deno.args);
+if (import.meta.main) {
+  if (Deno.build.standalone) carryLibraries(() => unpack(CARRIED, cacheFolder()));
+  await main(Deno.args);
+}

@@ -11,8 +11,11 @@ import {
   tokensPerStep,
   type Traffic,
 } from "../experiments/counts.ts";
-import { countMemory, type Memory } from "../experiments/memory.ts";
 import type { Bank, Plan, Site } from "../experiments/mod.ts";
+import type { DeviceOptions } from "../ffi/ts/device.ts";
+import { type Memory, type MemoryReport, planMemory } from "../ffi/ts/memory.ts";
+import { DEVICE, deviceType, fallbackOf, PRECISION, precisionType } from "./device.ts";
+import { bytes as size } from "./run/format.ts";
 
 /** The report as data: what `--json` prints. */
 export interface PlanReport {
@@ -20,8 +23,10 @@ export interface PlanReport {
   name: string;
   /** Numbers of parameters. */
   parameters: ParameterCounts;
-  /** Bytes held. */
-  memory: Memory;
+  /** Bytes held on the device, and the activations for either choice of `train.recompute`. */
+  memory: Memory & { activationsBy: { keep: number; recompute: number } };
+  /** Whether that fits, where the device is known. */
+  fit: Omit<MemoryReport, "needed">;
   /** Arithmetic. */
   flops: Flops;
   /** Bytes moved. */
@@ -34,8 +39,8 @@ export interface PlanReport {
   sites: Site[];
 }
 
-/** What the estimate of time assumes. */
-export interface PlanReportOptions {
+/** Where the plan would run, and what the estimate of time assumes. */
+export interface PlanReportOptions extends DeviceOptions {
   /**
    * Speed that the machine sustains, in 10^9 FLOPs per second.
    *
@@ -49,15 +54,19 @@ const GFLOPS = 100;
 /** What a plan costs, as data and as a text of several lines for people. */
 export function planReport(
   plan: Plan,
-  { gflops = GFLOPS }: PlanReportOptions = {},
+  { gflops = GFLOPS, ...where }: PlanReportOptions = {},
 ): { json: PlanReport; text: string } {
-  const memory = countMemory(plan);
+  const { needed, ...fit } = planMemory(plan, where);
+  const activations = (recompute: boolean) =>
+    planMemory({ ...plan, train: { ...plan.train, recompute } }, where).needed.activations;
+  const memory = { ...needed, activationsBy: { keep: activations(false), recompute: activations(true) } };
   const json: PlanReport = {
     name: plan.name,
     parameters: countParameters(plan),
     memory,
+    fit,
     flops: countFlops(plan),
-    bytes: countTraffic(plan, memory.savedActivations),
+    bytes: countTraffic(plan, memory.activations),
     time: estimateTime(plan, gflops),
     banks: plan.banks,
     sites: plan.sites,
@@ -69,15 +78,24 @@ export function planReport(
 // deno-lint-ignore explicit-module-boundary-types -- the type of a command is its options, inferred from the calls
 export function planCommand() {
   return new Command()
-    .description("Show what an experiment resolves to and costs: parameters, memory, arithmetic, time.")
+    .description(
+      "Show what an experiment resolves to and costs: parameters, memory, arithmetic, time. With --device, whether it fits " +
+        "there, and what would.",
+    )
     .arguments("<experiment:string>")
+    .type("device", deviceType)
+    .type("precision", precisionType)
     .option("--tie <g:integer>", "Tie the experts of this many consecutive middle sites.")
     .option("--expand <experts:integer>", "Experts of a middle bank.")
     .option("--set <assignment:string>", "Set any key of the manifest: path=value. Repeatable.", { collect: true })
     .option("--gflops <speed:number>", "Speed assumed for the time estimate, in 10^9 FLOPs per second.", {
       default: GFLOPS,
     })
+    .option(...DEVICE)
+    .option(...PRECISION)
     .option("--json", "Print JSON.")
+    .example("What the study's smallest model takes", "bowline plan olmoe-tiny --tie 4")
+    .example("Whether it fits into the GPU of this machine", "bowline plan olmoe-tiny --tie 4 --device cuda")
     .action(async (options, experiment) => {
       if (options.gflops <= 0) {
         throw new ValidationError(`Cannot use --gflops ${options.gflops}: wanted a positive number`);
@@ -90,19 +108,21 @@ export function planCommand() {
 
 // --- text ---
 
-function render(plan: Plan, { parameters, memory, flops, bytes, time }: PlanReport): string {
+function render(plan: Plan, { parameters, memory, fit, flops, bytes, time }: PlanReport): string {
   const { model, train } = plan;
-  const { savedActivationsBy, total, ...held } = memory;
+  const { activationsBy, total, ...parts } = memory;
+  const held = Object.entries(parts).filter(([, size]) => size > 0);
   const tokens = tokensPerStep(plan);
-  const saved = ([choice, size]: [string, number]) => `${choice} ${binary(size)}`;
+  const activations = ([choice, bytes]: [string, number]) => `${choice} ${size(bytes)}`;
   return [
     `${plan.name}: ${model.family}, width ${model.width}, vocabulary ${model.vocab}, ${plan.sites.length} sites`,
     `${train.steps} steps of ${tokens} tokens (${train.accumulation} x ${train.batch} windows of ${train.seqLen})`,
     section("parameters", Object.entries(parameters).map(([name, count]) => [name, grouped(count), metric(count)])),
     section("banks", bankRows(plan.banks)),
     section("sites", expertRows(plan)),
-    section("memory", Object.entries({ ...held, total }).map(([name, size]) => [words(name), binary(size)])),
-    `  saved activations: ${Object.entries(savedActivationsBy).map(saved).join(", ")}`,
+    section("memory", [...held, ["total", total] as const].map(([name, bytes]) => [name, size(bytes)])),
+    `  activations: ${Object.entries(activationsBy).map(activations).join(", ")}`,
+    ...describeFit(fit),
     section("FLOPs per token", [
       ["", "forward", "training"],
       ...Object.entries(flops.perToken.forward).filter(([, forward]) => forward > 0).map(([name, forward]) => [
@@ -113,8 +133,8 @@ function render(plan: Plan, { parameters, memory, flops, bytes, time }: PlanRepo
     ]),
     section("FLOPs per step", Object.entries(flops.perStep).map(([name, count]) => [words(name), metric(count)])),
     section("bytes", [
-      ...Object.entries(bytes.perToken).map(([name, size]) => [`${words(name)} per token`, binary(size)]),
-      ["all-reduce per step", binary(bytes.allReducePerStep)],
+      ...Object.entries(bytes.perToken).map(([name, count]) => [`${words(name)} per token`, size(count)]),
+      ["all-reduce per step", size(bytes.allReducePerStep)],
     ]),
     section(`time at ${time.gflops} GFLOP/s`, [
       ["step", duration(time.stepSeconds)],
@@ -122,6 +142,19 @@ function render(plan: Plan, { parameters, memory, flops, bytes, time }: PlanRepo
       ["tokens per second", grouped(Math.round(time.tokensPerSecond))],
     ]),
   ].join("\n");
+}
+
+/** Whether the memory is there, where that is known; lines below the table of the memory. */
+function describeFit({ room, fits, change, device, missing }: PlanReport["fit"]): string[] {
+  const fallback = device && fallbackOf(device);
+  const lines = fallback ? [fallback] : [];
+  if (room !== null) {
+    const settings = change?.settings.map((setting) => `--set ${setting}`).join(" ");
+    const remedy = change ? `; it fits with ${settings} (${size(change.total)})` : "";
+    lines.push(`${fits ? "it fits" : "it does not fit"}: ${size(room.bytes)} are ${room.is}${remedy}`);
+  }
+  if (missing !== null) lines.push(`whether it fits there is not known: ${missing}`);
+  return lines.map((line) => `  ${line}`);
 }
 
 /** Runs of banks that differ only in their number, one row each. */
@@ -179,16 +212,9 @@ function grouped(count: number): string {
 }
 
 function metric(count: number): string {
-  return scaled(count, 1000, ["", "k", "M", "G", "T", "P", "E"]);
-}
-
-function binary(bytes: number): string {
-  return scaled(bytes, 1024, ["B", "KiB", "MiB", "GiB", "TiB", "PiB"]);
-}
-
-function scaled(value: number, base: number, units: readonly string[]): string {
-  const rank = Math.min(units.length - 1, value < base ? 0 : Math.floor(Math.log(value) / Math.log(base)));
-  return `${(value / base ** rank).toFixed(rank === 0 ? 0 : 2)} ${units[rank]}`.trimEnd();
+  const units = ["", "k", "M", "G", "T", "P", "E"];
+  const rank = Math.min(units.length - 1, count < 1000 ? 0 : Math.floor(Math.log(count) / Math.log(1000)));
+  return `${(count / 1000 ** rank).toFixed(rank === 0 ? 0 : 2)} ${units[rank]}`.trimEnd();
 }
 
 function duration(seconds: number): string {

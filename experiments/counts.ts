@@ -1,12 +1,12 @@
 /**
- * What a plan costs, from the plan alone: parameters, arithmetic, memory traffic, time. Memory held is in memory.ts.
+ * What a plan costs, from the plan alone: parameters, arithmetic, memory traffic, time. Memory held is the core's to say.
  * Everything is f32. Letters: T tokens of a micro-step, and those of the plan.
  */
 import { bankElements, bankOf, elements, parts, type SiteBanks, siteBanks, sum } from "./parts.ts";
 import type { Plan } from "./plan.ts";
 
 /** Bytes of an f32. */
-export const F32 = 4;
+const F32 = 4;
 
 /** Numbers of parameters. */
 export interface ParameterCounts {
@@ -134,7 +134,7 @@ export interface Traffic {
   allReducePerStep: number;
 }
 
-/** Counts the bytes that a plan moves; `savedPerMicroStep` is what the backward pass needs, in bytes (memory.ts). */
+/** Counts the bytes that a plan moves; `savedPerMicroStep` is what the backward pass reads, in bytes. */
 export function countTraffic(plan: Plan, savedPerMicroStep: number): Traffic {
   const microStep = plan.train.batch * plan.train.seqLen;
   // Forward, input gradient, and read and write of the weight gradient; once more to recompute.

@@ -34,7 +34,6 @@ export {
   type SitePart,
   type Source,
 } from "./manifest.ts";
-export { countMemory, type Memory } from "./memory.ts";
 export { nano, quickstart } from "./nano.ts";
 export {
   type Bank,

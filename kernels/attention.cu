@@ -1,203 +1,61 @@
-// Causal attention by tiles of 16 queries and 16 keys, with the softmax kept up to date as keys come in; scores are
-// never stored. The backward pass computes the probabilities again from `lse`: a block per tile of queries for `d_q`, a
-// block per tile of keys for `d_k` and `d_v`, which adds up over the queries and heads that read it in one order.
-//
-// With s = scale q k^T, P = exp(s - lse), o = P v and delta_i = <d_o_i, o_i>:
-// d_v = P^T d_o, d_P = d_o v^T, d_s = P * (d_P - delta), d_q = scale d_s k, d_k = scale d_s^T q
-#include "include/threads.cuh"
+// Causal attention: the C interface. In bf16 the factors are rounded to working memory first; heads that are too long
+// for the tensor cores' kernels go with rounded factors through those of f32. Attention over a cache is in f32 always.
+#include <type_traits>
+
+#include "include/attention.cuh"
+#include "include/cast.cuh"
 
 namespace {
 
-// Queries, and keys, of a tile. Thread (r, c) of a block computes the score of row r and column c, and every SIDE-th
-// element of row r of the results, from c.
-constexpr int SIDE = 16;
-static_assert(SIDE * SIDE == BLOCK, "a thread per score");
-constexpr int MAX_P = 256;
-// Elements of a row of results that one thread has.
-constexpr int SHARE = MAX_P / SIDE;
-
-struct Shape {
-  int64_t batch, seq, heads, kv_heads, p;
-  // Position of the first query; keys 0..start+seq are there.
-  int64_t start;
-  float scale;
-
-  __device__ int64_t tiles() const { return (seq + SIDE - 1) / SIDE; }
-  __device__ int64_t keys() const { return start + seq; }
-  __device__ int64_t kv_head(int64_t head) const { return head / (heads / kv_heads); }
-  // Row `s` of a head in (B, S, heads, P).
-  __device__ int64_t query(int64_t b, int64_t s, int64_t head) const { return ((b * seq + s) * heads + head) * p; }
-  __device__ int64_t key(int64_t b, int64_t s, int64_t head) const { return ((b * keys() + s) * kv_heads + head) * p; }
-};
-
-// A tile of rows; one more column than needed, so that reading down a column meets all banks.
-using Tile = float[SIDE][MAX_P + 1];
-
-// Copies rows `first..first+SIDE` of (rows, p), `step` elements apart, with 0 behind the last.
-__device__ void load_tile(Tile& tile, const float* x, int64_t step, int64_t first, int64_t rows, int64_t p) {
-  const int r = static_cast<int>(threadIdx.x) / SIDE;
-  for (int64_t c = threadIdx.x % SIDE; c < p; c += SIDE)
-    tile[r][c] = first + r < rows ? x[(first + r) * step + c] : 0.0f;
+__global__ void round_kernel(float* out, const float* x, int64_t n) {
+  for (int64_t i = first_element(); i < n; i += element_stride()) out[i] = __bfloat162float(__float2bfloat16_rn(x[i]));
 }
 
-__device__ float row_dot(const float* a, const float* b, int64_t p) {
-  float sum = 0.0f;
-  for (int64_t c = 0; c < p; c++) sum += a[c] * b[c];
-  return sum;
-}
-
-// `sums[i] += sum_j weights[j] rows[j][c + i SIDE]`.
-__device__ void add_rows(float (&sums)[SHARE], const float (&weights)[SIDE + 1], const Tile& rows, int c, int64_t p) {
-  for (int i = 0; i < SHARE; i++) {
-    if (c + i * SIDE >= p) break;
-    for (int j = 0; j < SIDE; j++) sums[i] += weights[j] * rows[j][c + i * SIDE];
+// A rounded copy of `x` (rows, p).
+template <class T>
+const T* rounded(Call& call, const float* x, int64_t rows, int64_t p) {
+  if constexpr (std::is_same_v<T, Bf16>) {
+    return round_rows(call, x, rows, p).data;
+  } else {
+    float* copy = call.scratch_of<float>(rows * p);
+    if (copy) GPU_LAUNCH(round_kernel, call.grid(rows * p, BLOCK), BLOCK, 0, 0, copy, x, rows * p);
+    return copy;
   }
 }
 
-// --- forward ---
-
-__global__ void forward_kernel(float* out, float* lse, const float* q, const float* k, const float* v, Shape shape) {
-  GPU_SHARED(float, q_tile, [SIDE][MAX_P + 1]);
-  GPU_SHARED(float, kv_tile, [SIDE][MAX_P + 1]);
-  GPU_SHARED(float, weights, [SIDE][SIDE + 1]);
-  const int r = static_cast<int>(threadIdx.x) / SIDE, c = static_cast<int>(threadIdx.x) % SIDE;
-  const int64_t tiles = shape.tiles(), p = shape.p, q_step = shape.heads * p, kv_step = shape.kv_heads * p;
-  for (int64_t task = blockIdx.x; task < shape.batch * shape.heads * tiles; task += gridDim.x) {
-    const int64_t b = task / tiles / shape.heads, head = task / tiles % shape.heads, first = task % tiles * SIDE;
-    const int64_t kv = shape.key(b, 0, shape.kv_head(head)), position = shape.start + first + r;
-    load_tile(q_tile, q + shape.query(b, 0, head), q_step, first, shape.seq, p);
-    float max = -INFINITY, sum = 0.0f, sums[SHARE] = {};
-    const int64_t end = min(shape.keys(), shape.start + first + SIDE);
-    for (int64_t from = 0; from < end; from += SIDE) {
-      load_tile(kv_tile, k + kv, kv_step, from, shape.keys(), p);
-      __syncthreads();
-      const bool is_seen = from + c <= position && from + c < end;
-      const float score = is_seen ? shape.scale * row_dot(q_tile[r], kv_tile[c], p) : -INFINITY;
-      float top = score;
-      for (int step = SIDE / 2; step > 0; step /= 2) top = larger(top, __shfl_xor_sync(FULL_WARP, top, step));
-      const float next = larger(max, top), weight = expf(score - next), shrink = expf(max - next);
-      float total = weight;
-      for (int step = SIDE / 2; step > 0; step /= 2) total += __shfl_xor_sync(FULL_WARP, total, step);
-      sum = sum * shrink + total;
-      max = next;
-      weights[r][c] = weight;
-      __syncthreads();  // all keys were read
-      load_tile(kv_tile, v + kv, kv_step, from, shape.keys(), p);
-      __syncthreads();
-      for (int i = 0; i < SHARE; i++) sums[i] *= shrink;
-      add_rows(sums, weights[r], kv_tile, c, p);
-      __syncthreads();  // all values and weights were read
-    }
-    if (first + r < shape.seq) {
-      float* row = out + shape.query(b, first + r, head);
-      for (int i = 0; i < SHARE && c + i * SIDE < p; i++) row[c + i * SIDE] = sums[i] / sum;
-      if (lse && c == 0) lse[(b * shape.heads + head) * shape.seq + first + r] = max + logf(sum);
-    }
-  }
+// With factors rounded to bf16, and copies of them of type `T`.
+template <class T>
+void attend_rounded(Call& call, float* out, float* lse, const float* q, const float* k, const float* v,
+                    const AttentionShape& shape) {
+  const int64_t rows = shape.query_rows(), kv_rows = shape.key_rows(), p = shape.p;
+  const T* q_copy = rounded<T>(call, q, rows, p);
+  const T* k_copy = rounded<T>(call, k, kv_rows, p);
+  const T* v_copy = rounded<T>(call, v, kv_rows, p);
+  if (call.is_ok()) attend(call, out, lse, q_copy, k_copy, v_copy, shape);
 }
 
-// --- backward ---
-
-// Overwrites `delta` (B, H, S): a warp to a row.
-__global__ void delta_kernel(float* delta, const float* out, const float* d_out, Shape shape) {
-  for (int64_t row = first_row(); row < shape.batch * shape.heads * shape.seq; row += row_stride()) {
-    const int64_t at = shape.query(row / shape.seq / shape.heads, row % shape.seq, row / shape.seq % shape.heads);
-    float sum = 0.0f;
-    for (int64_t c = lane_id(); c < shape.p; c += 32) sum += out[at + c] * d_out[at + c];
-    sum = warp_sum(sum);
-    if (lane_id() == 0) delta[row] = sum;
-  }
+template <class T>
+void attend_backward_rounded(Call& call, float* d_q, float* d_k, float* d_v, const AttentionSaved<float>& saved,
+                             const AttentionShape& shape) {
+  const int64_t rows = shape.query_rows(), kv_rows = shape.key_rows(), p = shape.p;
+  const AttentionSaved<T> copies = {saved.out,
+                                    saved.lse,
+                                    rounded<T>(call, saved.q, rows, p),
+                                    rounded<T>(call, saved.k, kv_rows, p),
+                                    rounded<T>(call, saved.v, kv_rows, p),
+                                    rounded<T>(call, saved.d_out, rows, p)};
+  float* delta = call.scratch_of<float>(rows);
+  if (call.is_ok()) attend_backward(call, d_q, d_k, d_v, delta, copies, shape);
 }
 
-// What the kernels of the backward pass read.
-struct Saved {
-  const float *q, *k, *v, *d_out, *lse, *delta;
-};
-
-__global__ void d_q_kernel(float* d_q, Saved saved, Shape shape) {
-  GPU_SHARED(float, k_tile, [SIDE][MAX_P + 1]);
-  GPU_SHARED(float, v_tile, [SIDE][MAX_P + 1]);
-  GPU_SHARED(float, d_scores, [SIDE][SIDE + 1]);
-  const int r = static_cast<int>(threadIdx.x) / SIDE, c = static_cast<int>(threadIdx.x) % SIDE;
-  const int64_t tiles = shape.tiles(), p = shape.p, kv_step = shape.kv_heads * p;
-  for (int64_t task = blockIdx.x; task < shape.batch * shape.heads * tiles; task += gridDim.x) {
-    const int64_t b = task / tiles / shape.heads, head = task / tiles % shape.heads, first = task % tiles * SIDE,
-                  row = first + r;
-    const int64_t kv = shape.key(b, 0, shape.kv_head(head)), at = shape.query(b, row, head);
-    const int64_t number = (b * shape.heads + head) * shape.seq + row;
-    float sums[SHARE] = {};
-    for (int64_t from = 0; from < min(shape.seq, first + SIDE); from += SIDE) {
-      load_tile(k_tile, saved.k + kv, kv_step, from, shape.seq, p);
-      load_tile(v_tile, saved.v + kv, kv_step, from, shape.seq, p);
-      __syncthreads();
-      float d_score = 0.0f;
-      if (row < shape.seq && from + c <= row) {
-        const float weight = expf(shape.scale * row_dot(saved.q + at, k_tile[c], p) - saved.lse[number]);
-        d_score = weight * (row_dot(saved.d_out + at, v_tile[c], p) - saved.delta[number]) * shape.scale;
-      }
-      d_scores[r][c] = d_score;
-      __syncthreads();
-      add_rows(sums, d_scores[r], k_tile, c, p);
-      __syncthreads();  // the tiles were read
-    }
-    if (row < shape.seq) {
-      for (int i = 0; i < SHARE && c + i * SIDE < p; i++) d_q[at + c + i * SIDE] = sums[i];
-    }
-  }
-}
-
-// Here rows are keys and columns are queries.
-__global__ void d_kv_kernel(float* d_k, float* d_v, Saved saved, Shape shape) {
-  GPU_SHARED(float, q_tile, [SIDE][MAX_P + 1]);
-  GPU_SHARED(float, d_out_tile, [SIDE][MAX_P + 1]);
-  GPU_SHARED(float, weights, [SIDE][SIDE + 1]);
-  GPU_SHARED(float, d_scores, [SIDE][SIDE + 1]);
-  const int r = static_cast<int>(threadIdx.x) / SIDE, c = static_cast<int>(threadIdx.x) % SIDE;
-  const int64_t tiles = shape.tiles(), p = shape.p, q_step = shape.heads * p, group = shape.heads / shape.kv_heads;
-  for (int64_t task = blockIdx.x; task < shape.batch * shape.kv_heads * tiles; task += gridDim.x) {
-    const int64_t b = task / tiles / shape.kv_heads, kv_head = task / tiles % shape.kv_heads,
-                  first = task % tiles * SIDE, row = first + r;
-    const int64_t at = shape.key(b, row, kv_head);
-    float k_sums[SHARE] = {}, v_sums[SHARE] = {};
-    for (int64_t head = kv_head * group; head < (kv_head + 1) * group; head++) {
-      for (int64_t from = first; from < shape.seq; from += SIDE) {
-        load_tile(q_tile, saved.q + shape.query(b, 0, head), q_step, from, shape.seq, p);
-        load_tile(d_out_tile, saved.d_out + shape.query(b, 0, head), q_step, from, shape.seq, p);
-        __syncthreads();
-        float weight = 0.0f, d_score = 0.0f;
-        if (from + c < shape.seq && row <= from + c) {
-          const int64_t number = (b * shape.heads + head) * shape.seq + from + c;
-          weight = expf(shape.scale * row_dot(saved.k + at, q_tile[c], p) - saved.lse[number]);
-          d_score = weight * (row_dot(saved.v + at, d_out_tile[c], p) - saved.delta[number]) * shape.scale;
-        }
-        weights[r][c] = weight;
-        d_scores[r][c] = d_score;
-        __syncthreads();
-        add_rows(v_sums, weights[r], d_out_tile, c, p);
-        add_rows(k_sums, d_scores[r], q_tile, c, p);
-        __syncthreads();  // the tiles were read
-      }
-    }
-    if (row < shape.seq) {
-      for (int i = 0; i < SHARE && c + i * SIDE < p; i++) {
-        d_k[at + c + i * SIDE] = k_sums[i];
-        d_v[at + c + i * SIDE] = v_sums[i];
-      }
-    }
-  }
-}
-
-// --- launches ---
-
-Shape shape_of(size_t batch, size_t seq, size_t heads, size_t kv_heads, size_t p, size_t start) {
-  const float scale = 1.0f / sqrtf(static_cast<float>(p));
+AttentionShape shape_of(size_t batch, size_t seq, size_t heads, size_t kv_heads, size_t p, size_t start) {
   return {static_cast<int64_t>(batch),
           static_cast<int64_t>(seq),
           static_cast<int64_t>(heads),
           static_cast<int64_t>(kv_heads),
           static_cast<int64_t>(p),
           static_cast<int64_t>(start),
-          scale};
+          1.0f / sqrtf(static_cast<float>(p))};
 }
 
 // Whether heads of `p` elements fit; says so when they do not.
@@ -208,19 +66,22 @@ bool fits(Call& call, size_t p) {
   return p <= MAX_P;
 }
 
-int64_t tasks_of(size_t batch, size_t seq, size_t heads) { return batch * heads * ((seq + SIDE - 1) / SIDE); }
-
 }  // namespace
 
 extern "C" int bowline_attention_forward(bowline_device* device, float* out, float* lse, const float* q, const float* k,
                                          const float* v, size_t batch, size_t seq, size_t heads, size_t kv_heads,
                                          size_t p) {
-  const int64_t tasks = tasks_of(batch, seq, heads);
-  if (tasks == 0) return BOWLINE_OK;
+  const AttentionShape shape = shape_of(batch, seq, heads, kv_heads, p, 0);
+  if (shape.query_rows() == 0) return BOWLINE_OK;
   Call call(device, "attend");
   if (!fits(call, p)) return call.end();
-  const Shape shape = shape_of(batch, seq, heads, kv_heads, p, 0);
-  GPU_LAUNCH(forward_kernel, call.grid(tasks, 1), BLOCK, 0, 0, out, lse, q, k, v, shape);
+  if (!call.is_bf16()) {
+    attend(call, out, lse, q, k, v, shape);
+  } else if (p <= MAX_TENSOR_P) {
+    attend_rounded<Bf16>(call, out, lse, q, k, v, shape);
+  } else {
+    attend_rounded<float>(call, out, lse, q, k, v, shape);
+  }
   return call.end();
 }
 
@@ -228,32 +89,33 @@ extern "C" int bowline_attention_backward(bowline_device* device, float* d_q, fl
                                           const float* lse, const float* q, const float* k, const float* v,
                                           const float* d_out, size_t batch, size_t seq, size_t heads, size_t kv_heads,
                                           size_t p) {
-  const int64_t tasks = tasks_of(batch, seq, heads), rows = batch * heads * seq;
-  if (tasks == 0) return BOWLINE_OK;
+  const AttentionShape shape = shape_of(batch, seq, heads, kv_heads, p, 0);
+  if (shape.query_rows() == 0) return BOWLINE_OK;
   Call call(device, "differentiate attention");
   if (!fits(call, p)) return call.end();
-  float* delta = call.scratch_of<float>(rows);
-  if (!delta) return call.end();
-  const Shape shape = shape_of(batch, seq, heads, kv_heads, p, 0);
-  const Saved saved = {q, k, v, d_out, lse, delta};
-  GPU_LAUNCH(delta_kernel, call.grid(rows, WARPS), BLOCK, 0, 0, delta, out, d_out, shape);
-  GPU_LAUNCH(d_q_kernel, call.grid(tasks, 1), BLOCK, 0, 0, d_q, saved, shape);
-  GPU_LAUNCH(d_kv_kernel, call.grid(tasks_of(batch, seq, kv_heads), 1), BLOCK, 0, 0, d_k, d_v, saved, shape);
+  const AttentionSaved<float> saved = {out, lse, q, k, v, d_out};
+  if (!call.is_bf16()) {
+    float* delta = call.scratch_of<float>(shape.query_rows());
+    if (delta) attend_backward(call, d_q, d_k, d_v, delta, saved, shape);
+  } else if (p <= MAX_TENSOR_P) {
+    attend_backward_rounded<Bf16>(call, d_q, d_k, d_v, saved, shape);
+  } else {
+    attend_backward_rounded<float>(call, d_q, d_k, d_v, saved, shape);
+  }
   return call.end();
 }
 
 extern "C" int bowline_attention_cached(bowline_device* device, float* out, float* k_cache, float* v_cache,
                                         const float* q, const float* k, const float* v, size_t start, size_t seq,
                                         size_t heads, size_t kv_heads, size_t p) {
-  const int64_t tasks = tasks_of(1, seq, heads);
-  if (tasks == 0) return BOWLINE_OK;
+  const AttentionShape shape = shape_of(1, seq, heads, kv_heads, p, start);
+  if (shape.query_rows() == 0) return BOWLINE_OK;
   Call call(device, "attend over a cache");
   if (!fits(call, p)) return call.end();
   const size_t width = kv_heads * p, bytes = seq * width * sizeof(float);
   call.copy(k_cache + start * width, k, bytes, cudaMemcpyDeviceToDevice);
   call.copy(v_cache + start * width, v, bytes, cudaMemcpyDeviceToDevice);
-  const Shape shape = shape_of(1, seq, heads, kv_heads, p, start);
   float* const no_lse = nullptr;
-  GPU_LAUNCH(forward_kernel, call.grid(tasks, 1), BLOCK, 0, 0, out, no_lse, q, k_cache, v_cache, shape);
+  attend(call, out, no_lse, q, k_cache, v_cache, shape);
   return call.end();
 }

@@ -52,20 +52,37 @@ int run(bowline_device* device, float* losses, float* d_h, float* d_w, size_t* h
   float* logits = call.scratch_of<float>(chunk * v);
   if (!logits) return call.end();
   const int64_t words = v, width = d;
+  const bool wants_gradient = d_h != nullptr;
+  // the head as all chunks multiply by it
+  const Matrix<const float> by_width = {w, width, 1}, by_words = {w, 1, width};
+  Factor w_copy = {}, w_transposed = {};
+  if (call.is_bf16() && d > 0) {
+    w_copy = round_factor(call, by_width, 1, words, width);
+    if (wants_gradient) w_transposed = round_factor(call, by_words, 1, width, words);
+  }
   for (size_t first = 0; first < t; first += chunk) {
     const int64_t rows = std::min(chunk, t - first);
     const float* h_chunk = h + first * d;
-    multiply(
-        call,
-        {.out = {logits, words, 1}, .a = {h_chunk, width, 1}, .b = {w, 1, width}, .m = rows, .n = words, .k = width});
+    multiply(call, {.out = {logits, words, 1},
+                    .a = {h_chunk, width, 1},
+                    .b = by_words,
+                    .m = rows,
+                    .n = words,
+                    .k = width,
+                    .b_copy = w_copy});
     float* losses_chunk = losses + first;
     const int32_t* targets_chunk = targets + first;
-    const bool wants_gradient = d_h != nullptr;
     GPU_LAUNCH(rows_kernel, call.grid(rows, 1), BLOCK, 0, 0, losses_chunk, logits, targets_chunk, grad_scale,
                wants_gradient, rows, v);
     if (!wants_gradient) continue;
     const Matrix<float> d_h_chunk = {d_h + first * d, width, 1};
-    multiply(call, {.out = d_h_chunk, .a = {logits, words, 1}, .b = {w, width, 1}, .m = rows, .n = width, .k = words});
+    multiply(call, {.out = d_h_chunk,
+                    .a = {logits, words, 1},
+                    .b = by_width,
+                    .m = rows,
+                    .n = width,
+                    .k = words,
+                    .b_copy = w_transposed});
     multiply(call, {.out = {d_w, width, 1},
                     .a = {logits, 1, words},
                     .b = {h_chunk, width, 1},

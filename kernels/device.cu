@@ -2,7 +2,8 @@
 #include <algorithm>
 #include <new>
 
-#include "include/call.cuh"
+#include "include/cublas.cuh"
+#include "include/tensor.cuh"
 
 // Blocks of one multiprocessor that a grid asks for.
 static constexpr int64_t BLOCKS_PER_PROCESSOR = 8;
@@ -18,9 +19,16 @@ static int copy_text(char* out, size_t size, const char* text) {
 
 extern "C" uint32_t bowline_kernels_abi(void) { return BOWLINE_KERNELS_ABI; }
 
+extern "C" uint32_t bowline_device_count(void) {
+  int count = 0;
+  return cudaGetDeviceCount(&count) == cudaSuccess ? static_cast<uint32_t>(count) : 0;
+}
+
 extern "C" int bowline_open(bowline_device** device, uint32_t ordinal) {
-  *device = new (std::nothrow) bowline_device{static_cast<int>(ordinal), 0, nullptr, 0, BOWLINE_F32, ""};
+  *device = new (std::nothrow) bowline_device{};
   if (!*device) return BOWLINE_OUT_OF_MEMORY;
+  (*device)->ordinal = static_cast<int>(ordinal);
+  (*device)->precision = BOWLINE_F32;
   int count = 0;
   const cudaError_t found = cudaGetDeviceCount(&count);
   if (found != cudaSuccess && found != cudaErrorNoDevice) {
@@ -35,7 +43,9 @@ extern "C" int bowline_open(bowline_device** device, uint32_t ordinal) {
   Call call(*device, "start");
   int processors = 0;
   if (call.check(cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, (*device)->ordinal))) {
+    (*device)->processors = processors;
     (*device)->max_blocks = BLOCKS_PER_PROCESSOR * processors;
+    (*device)->has_wgmma = finds_wgmma(call, (*device)->ordinal);
   }
   return call.end();
 }
@@ -51,8 +61,9 @@ extern "C" int bowline_set_precision(bowline_device* device, int precision) {
 }
 
 extern "C" int bowline_close(bowline_device* device) {
-  Call call(device, "free working memory");
-  call.check(cudaFree(device->scratch));
+  Call call(device, "close");
+  call.free_scratch();
+  close_cublas(call);
   const int status = call.end();
   delete device;
   return status;
@@ -63,17 +74,22 @@ extern "C" int bowline_error(bowline_device* device, char* host_text, size_t siz
 }
 
 extern "C" int bowline_info(bowline_device* device, char* host_name, size_t size, uint64_t* host_total,
-                            uint64_t* host_free) {
+                            uint64_t* host_free, int32_t* host_driver) {
   Call call(device, "ask for the name and memory");
   cudaDeviceProp properties;
   size_t free_bytes = 0, total_bytes = 0;
   if (call.check(cudaGetDeviceProperties(&properties, device->ordinal)) &&
-      call.check(cudaMemGetInfo(&free_bytes, &total_bytes))) {
+      call.check(cudaMemGetInfo(&free_bytes, &total_bytes)) && call.check(cudaDriverGetVersion(host_driver))) {
     copy_text(host_name, size, properties.name);
     *host_total = total_bytes;
     *host_free = free_bytes;
   }
   return call.end();
+}
+
+extern "C" int bowline_working(bowline_device* device, uint64_t* host_bytes) {
+  *host_bytes = std::max(device->scratch_bytes, device->scratch_wanted);
+  return BOWLINE_OK;
 }
 
 extern "C" int bowline_alloc(bowline_device* device, void** memory, size_t bytes) {

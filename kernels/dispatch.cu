@@ -3,7 +3,7 @@
 // Story of the sort: slots go in pieces, one block each. 1. every piece counts its slots of each expert; 2. one block
 // turns the counts into the first row of each (piece, expert); 3. every slot adds its rank among the slots before it in
 // its piece.
-#include "include/threads.cuh"
+#include "include/vectors.cuh"
 
 namespace {
 
@@ -67,23 +67,23 @@ __global__ void scatter_kernel(int32_t* slot_of_row, int32_t* row_of_slot, const
   }
 }
 
-// A warp copies a row.
-__global__ void permute_kernel(float* rows, const float* x, const int32_t* slot_of_row, int64_t n, int64_t k,
-                               int64_t d) {
+// A warp copies a row of `d` Ts.
+template <class T>
+__global__ void permute_kernel(T* rows, const T* x, const int32_t* slot_of_row, int64_t n, int64_t k, int64_t d) {
   for (int64_t row = first_row(); row < n; row += row_stride()) {
-    const float* from = x + slot_of_row[row] / k * d;
-    for (int64_t c = lane_id(); c < d; c += 32) rows[row * d + c] = from[c];
+    const T* from = x + slot_of_row[row] / k * d;
+    for (int64_t c = lane_id(); c < d; c += 32) rows[row * d + c] = __ldg(from + c);
   }
 }
 
-// A warp adds up the rows of a token.
-__global__ void combine_kernel(float* out, const float* rows, const int32_t* row_of_slot, int64_t t, int64_t k,
-                               int64_t d) {
+// A warp adds up the rows of a token, of `d` Ts each.
+template <class T>
+__global__ void combine_kernel(T* out, const T* rows, const int32_t* row_of_slot, int64_t t, int64_t k, int64_t d) {
   for (int64_t token = first_row(); token < t; token += row_stride()) {
     for (int64_t c = lane_id(); c < d; c += 32) {
-      float sum = 0.0f;
-      for (int64_t i = 0; i < k; i++) sum += rows[row_of_slot[token * k + i] * d + c];
-      out[token * d + c] += sum;
+      T sum = filled<T>(0.0f);
+      for (int64_t i = 0; i < k; i++) sum = plus(sum, __ldg(rows + row_of_slot[token * k + i] * d + c));
+      out[token * d + c] = plus(out[token * d + c], sum);
     }
   }
 }
@@ -109,7 +109,12 @@ extern "C" int bowline_permute(bowline_device* device, float* rows, const float*
                                size_t n, size_t k, size_t d) {
   if (n == 0) return BOWLINE_OK;
   Call call(device, "permute");
-  GPU_LAUNCH(permute_kernel, call.grid(n, WARPS), BLOCK, 0, 0, rows, x, slot_of_row, n, k, d);
+  if (is_by_vectors(d, rows, x)) {
+    GPU_LAUNCH(permute_kernel<float4>, call.grid(n, WARPS), BLOCK, 0, 0, vectors(rows), vectors(x), slot_of_row, n, k,
+               d / WIDTH<float4>);
+  } else {
+    GPU_LAUNCH(permute_kernel<float>, call.grid(n, WARPS), BLOCK, 0, 0, rows, x, slot_of_row, n, k, d);
+  }
   return call.end();
 }
 
@@ -117,6 +122,11 @@ extern "C" int bowline_combine(bowline_device* device, float* out, const float* 
                                size_t t, size_t k, size_t d) {
   if (t == 0) return BOWLINE_OK;
   Call call(device, "combine");
-  GPU_LAUNCH(combine_kernel, call.grid(t, WARPS), BLOCK, 0, 0, out, rows, row_of_slot, t, k, d);
+  if (is_by_vectors(d, out, rows)) {
+    GPU_LAUNCH(combine_kernel<float4>, call.grid(t, WARPS), BLOCK, 0, 0, vectors(out), vectors(rows), row_of_slot, t, k,
+               d / WIDTH<float4>);
+  } else {
+    GPU_LAUNCH(combine_kernel<float>, call.grid(t, WARPS), BLOCK, 0, 0, out, rows, row_of_slot, t, k, d);
+  }
   return call.end();
 }

@@ -1,14 +1,16 @@
 // Fill, copy, add and the sum of squares.
-#include "include/threads.cuh"
+#include "include/vectors.cuh"
 
 namespace {
 
-__global__ void fill_kernel(float* out, float value, int64_t n) {
-  for (int64_t i = first_element(); i < n; i += element_stride()) out[i] = value;
+template <class T>
+__global__ void fill_kernel(T* out, float value, int64_t n) {
+  for (int64_t i = first_element(); i < n; i += element_stride()) out[i] = filled<T>(value);
 }
 
-__global__ void add_kernel(float* out, const float* x, int64_t n) {
-  for (int64_t i = first_element(); i < n; i += element_stride()) out[i] += x[i];
+template <class T>
+__global__ void add_kernel(T* out, const T* x, int64_t n) {
+  for (int64_t i = first_element(); i < n; i += element_stride()) out[i] = plus(out[i], __ldg(x + i));
 }
 
 // Elements whose squares one block adds up.
@@ -39,7 +41,12 @@ __global__ void total_kernel(double* sums, int64_t pieces) {
 extern "C" int bowline_fill(bowline_device* device, float* out, float value, size_t n) {
   if (n == 0) return BOWLINE_OK;
   Call call(device, "fill");
-  GPU_LAUNCH(fill_kernel, call.grid(n, BLOCK), BLOCK, 0, 0, out, value, n);
+  if (is_by_vectors(n, out)) {
+    const size_t count = n / WIDTH<float4>;
+    GPU_LAUNCH(fill_kernel<float4>, call.grid(count, BLOCK), BLOCK, 0, 0, vectors(out), value, count);
+  } else {
+    GPU_LAUNCH(fill_kernel<float>, call.grid(n, BLOCK), BLOCK, 0, 0, out, value, n);
+  }
   return call.end();
 }
 
@@ -52,7 +59,12 @@ extern "C" int bowline_copy(bowline_device* device, float* out, const float* x, 
 extern "C" int bowline_add(bowline_device* device, float* out, const float* x, size_t n) {
   if (n == 0) return BOWLINE_OK;
   Call call(device, "add");
-  GPU_LAUNCH(add_kernel, call.grid(n, BLOCK), BLOCK, 0, 0, out, x, n);
+  if (is_by_vectors(n, out, x)) {
+    const size_t count = n / WIDTH<float4>;
+    GPU_LAUNCH(add_kernel<float4>, call.grid(count, BLOCK), BLOCK, 0, 0, vectors(out), vectors(x), count);
+  } else {
+    GPU_LAUNCH(add_kernel<float>, call.grid(n, BLOCK), BLOCK, 0, 0, out, x, n);
+  }
   return call.end();
 }
 

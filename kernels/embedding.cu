@@ -1,14 +1,15 @@
 // Rows of a table by token.
 #include "include/ids.cuh"
-#include "include/threads.cuh"
+#include "include/vectors.cuh"
 
 namespace {
 
-// A warp copies a row.
-__global__ void forward_kernel(float* out, const float* table, const int32_t* tokens, int64_t t, int64_t d) {
+// A warp copies a row of `d` Ts.
+template <class T>
+__global__ void forward_kernel(T* out, const T* table, const int32_t* tokens, int64_t t, int64_t d) {
   for (int64_t row = first_row(); row < t; row += row_stride()) {
-    const float* from = table + tokens[row] * d;
-    for (int64_t c = lane_id(); c < d; c += 32) out[row * d + c] = from[c];
+    const T* from = table + tokens[row] * d;
+    for (int64_t c = lane_id(); c < d; c += 32) out[row * d + c] = __ldg(from + c);
   }
 }
 
@@ -33,7 +34,12 @@ extern "C" int bowline_embedding_forward(bowline_device* device, float* out, siz
                                          const int32_t* tokens, size_t t, size_t v, size_t d) {
   Call call(device, "embed tokens");
   if (are_within(call, host_bad, tokens, t, 0, v) && t > 0) {
-    GPU_LAUNCH(forward_kernel, call.grid(t, WARPS), BLOCK, 0, 0, out, table, tokens, t, d);
+    if (is_by_vectors(d, out, table)) {
+      GPU_LAUNCH(forward_kernel<float4>, call.grid(t, WARPS), BLOCK, 0, 0, vectors(out), vectors(table), tokens, t,
+                 d / WIDTH<float4>);
+    } else {
+      GPU_LAUNCH(forward_kernel<float>, call.grid(t, WARPS), BLOCK, 0, 0, out, table, tokens, t, d);
+    }
   }
   return call.end();
 }

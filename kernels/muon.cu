@@ -76,15 +76,14 @@ float* newton_schulz(Call& call, Group group, uint32_t steps) {
                      .m = side,
                      .n = side,
                      .k = length};
-    gram.count = count, gram.out_step = square, gram.a_step = size, gram.b_step = size;
+    gram.count = count, gram.is_symmetric = true;
     multiply(call, gram);
     float* poly = group.poly;
     const float* from = group.gram;
     GPU_LAUNCH(start_polynomial_kernel, call.grid(count * square, BLOCK), BLOCK, 0, 0, poly, from, count, side);
     Products fourth = {
         .out = {poly, side, 1}, .a = {from, side, 1}, .b = {from, side, 1}, .m = side, .n = side, .k = side};
-    fourth.alpha = C, fourth.is_added = true;
-    fourth.count = count, fourth.out_step = square, fourth.a_step = square, fourth.b_step = square;
+    fourth.alpha = C, fourth.is_added = true, fourth.count = count, fourth.is_symmetric = true;
     multiply(call, fourth);
     Products next = {.out = {group.spare, row, col},
                      .a = {poly, side, 1},
@@ -92,7 +91,7 @@ float* newton_schulz(Call& call, Group group, uint32_t steps) {
                      .m = side,
                      .n = length,
                      .k = side};
-    next.count = count, next.out_step = size, next.a_step = square, next.b_step = size;
+    next.count = count;
     multiply(call, next);
     std::swap(group.x, group.spare);
   }

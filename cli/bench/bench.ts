@@ -1,12 +1,13 @@
 /** Measures cases one after the other. */
 import { probe } from "../../ffi/ts/library.ts";
+import type { DeviceFlags } from "../device.ts";
 import type { BenchCase } from "./cases.ts";
 import { runApart } from "./child.ts";
 import { timeBatches, timeOps, timeStream } from "./native.ts";
 import type { BenchReport, CaseReport, OpReport, Probe } from "./report.ts";
 
-/** How to measure. */
-export interface BenchOptions {
+/** How to measure. On a device that is named, only steps can be measured. */
+export interface BenchOptions extends DeviceFlags {
   /** Time for each case; each has a least number of steps besides. */
   readonly seconds: number;
   /** Told of every case before it runs. */
@@ -24,7 +25,7 @@ export async function bench(cases: readonly BenchCase[], options: BenchOptions):
     options.onCase?.(one.name);
     try {
       if (one.kind === "ops") ops.push(...await timeOps());
-      else rows.push(...await measure(one, options.seconds));
+      else rows.push(...await measure(one, options));
     } catch (error) {
       options.onFailure(error);
     }
@@ -32,7 +33,8 @@ export async function bench(cases: readonly BenchCase[], options: BenchOptions):
   }
   const withShare = <Row extends { gflops: number | null }>(row: Row) => ({
     ...row,
-    share: row.gflops === null ? null : row.gflops / speed.all_gflops,
+    // The probe is of the CPU.
+    share: row.gflops === null || options.device !== undefined ? null : row.gflops / speed.all_gflops,
   });
   return { probe: speed, cases: rows.map(withShare), ops: ops.map(withShare) };
 }
@@ -60,10 +62,13 @@ function faster(a: Probe, b: Probe): Probe {
 }
 
 /** Runs the parts of a case around a folder of its own. */
-async function measure(one: Exclude<BenchCase, { kind: "ops" }>, seconds: number): Promise<CaseReport[]> {
+async function measure(
+  one: Exclude<BenchCase, { kind: "ops" }>,
+  { seconds, device, precision }: BenchOptions,
+): Promise<CaseReport[]> {
   const folder = await Deno.makeTempDir({ prefix: "bowline-bench-" });
   try {
-    const task = { case: one, folder, seconds };
+    const task = { case: one, folder, seconds, where: { device, precision } };
     if (one.kind === "stream" || one.kind === "generate") await runApart({ ...task, part: "prepare" });
     if (one.kind === "stream") return await timeStream(one, folder, seconds);
     const rows = await runApart({ ...task, part: "measure" });

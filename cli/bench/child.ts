@@ -3,6 +3,7 @@
  * which reads a task from stdin and writes rows to stdout, and the function that starts it.
  */
 import { fail } from "../errors.ts";
+import type { DeviceFlags } from "../device.ts";
 import type { BenchCase } from "./cases.ts";
 import type { CaseReport } from "./report.ts";
 
@@ -14,6 +15,8 @@ export interface Task {
   readonly folder: string;
   /** Time to measure for. */
   readonly seconds: number;
+  /** Where steps are computed. */
+  readonly where?: DeviceFlags;
 }
 
 /** A task that its process did not finish; the message is that of the process. */
@@ -53,10 +56,10 @@ export async function runApart(task: Task): Promise<CaseReport[]> {
 }
 
 /** Imports only what the task needs: the rest would count as its memory. */
-async function perform({ part, case: task, folder, seconds }: Task): Promise<CaseReport[]> {
+async function perform({ part, case: task, folder, seconds, where }: Task): Promise<CaseReport[]> {
   switch (task.kind) {
     case "steps":
-      return await (await import("./steps.ts")).timeSteps(task, seconds);
+      return await (await import("./steps.ts")).timeSteps(task, seconds, where);
     case "loader":
       return await (await import("./loader.ts")).timeText(task, folder, seconds);
     case "stream":

@@ -1,11 +1,15 @@
 /** The check before every number: work that came out wrong has no speed. */
+import type { Precision } from "../../ffi/ts/device.ts";
 
 /**
  * Largest relative difference from a recorded loss. Kernels for different instruction sets add f32 numbers in other
  * orders, which moves a loss by a few 1e-6 at most; the updates before it move it by 1e-2, so that an update that is
  * wrong by a few parts in a thousand shows.
  */
-const TOLERANCE = 2e-5;
+const TOLERANCE: Record<Precision, number> = {
+  f32: 2e-5,
+  bf16: 1e-2, // factors of 8 bits
+};
 
 /** A loss or a checksum that is not what was recorded. */
 export class GoldenError extends Error {
@@ -24,9 +28,16 @@ export class GoldenError extends Error {
  *
  * @throws {GoldenError} that names the case and both losses.
  */
-export function checkGolden(name: string, what: string, is: number, wanted: number): void {
-  if (Math.abs(is - wanted) <= TOLERANCE * Math.abs(wanted)) return;
-  throw new GoldenError(name, what, is, `${wanted} within ${TOLERANCE} of it`);
+export function checkGolden(
+  name: string,
+  what: string,
+  is: number,
+  wanted: number,
+  precision: Precision = "f32",
+): void {
+  const tolerance = TOLERANCE[precision];
+  if (Math.abs(is - wanted) <= tolerance * Math.abs(wanted)) return;
+  throw new GoldenError(name, what, is, `${wanted} within ${tolerance} of it`);
 }
 
 /**

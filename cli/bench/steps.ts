@@ -2,29 +2,33 @@
 import { countFlops, tokensPerStep } from "../../experiments/mod.ts";
 import type { StatValues } from "../../ffi/ts/stats.ts";
 import { Trainer } from "../../ffi/ts/trainer.ts";
+import type { DeviceFlags } from "../device.ts";
 import type { StepsCase } from "./cases.ts";
 import { checkGolden } from "./golden.ts";
 import { peakMegabytes } from "./memory.ts";
 import { type CaseReport, median, row } from "./report.ts";
 
 /**
- * Warms up, checks the loss and times steps for `seconds`.
+ * Warms up, checks the loss and times steps for `seconds`. On a device that is named, the row names it, too.
  *
  * @throws {GoldenError} if the loss is not the recorded one.
  */
 export async function timeSteps(
-  { name, plan, warmUpSteps, minSteps, goldenLoss }: StepsCase,
+  { name: ofCase, plan, warmUpSteps, minSteps, goldenLoss }: StepsCase,
   seconds: number,
+  where: DeviceFlags = {},
 ): Promise<CaseReport[]> {
   const { accumulation, batch, seqLen } = plan.train;
   const tokens = randomTokens(accumulation * batch * (seqLen + 1), plan.model.vocab);
-  using trainer = new Trainer(plan);
+  using trainer = new Trainer(plan, where);
+  const { name: device, precision } = trainer.device();
+  const name = where.device === undefined ? ofCase : `${ofCase} ${device} ${precision}`;
   for (let i = 0; i < warmUpSteps; i++) await trainer.stepTokens(tokens);
   const timed: StatValues[] = [];
   let elapsed = 0;
   do {
     const stats = await trainer.stepTokens(tokens);
-    if (timed.length === 0) checkGolden(name, `the loss after ${warmUpSteps} steps`, stats.loss, goldenLoss);
+    if (timed.length === 0) checkGolden(name, `the loss after ${warmUpSteps} steps`, stats.loss, goldenLoss, precision);
     timed.push(stats);
     elapsed += stats.stepSeconds;
   } while (timed.length < minSteps || elapsed < seconds);

@@ -15,14 +15,16 @@ import { samples } from "../../experiments/harness/samples.ts";
 import { table } from "../../experiments/harness/table.ts";
 import { countParameters } from "../../experiments/counts.ts";
 import { loadTasks, type Task } from "../../experiments/tasks/mod.ts";
+import { deviceInfo, type DeviceOptions } from "../../ffi/ts/device.ts";
 import { Model } from "../../ffi/ts/model.ts";
+import { fallbackOf } from "../device.ts";
 import { readCheckpoint } from "../run/checkpoint.ts";
 import { describeEnvironment } from "../run/environment.ts";
 import { findCheckpoint } from "../run/folder.ts";
 import { whole } from "../run/format.ts";
 import { rowsOf } from "./rows.ts";
 import { scoreQuestions } from "./score.ts";
-import { type Settings, Store } from "./store.ts";
+import { type AskedSettings, type Settings, Store } from "./store.ts";
 import { Watching } from "./watching.ts";
 
 /** What to evaluate. */
@@ -33,8 +35,9 @@ export interface EvalRequest {
   readonly tasks: string;
   /** Folder of rows; the hub if undefined. */
   readonly data: string | undefined;
-  readonly settings: Settings;
-  readonly threads: number;
+  readonly settings: AskedSettings;
+  /** Where to compute. */
+  readonly where: DeviceOptions;
   /** Folder of the results; nothing is written if undefined. */
   readonly out: string | undefined;
   readonly isJson: boolean;
@@ -51,11 +54,16 @@ interface Asked {
  *
  * @throws {TaskError} for a task or a row that cannot be used.
  * @throws {ValidationError} for a checkpoint or a folder that cannot be used.
+ * @throws {BowlineError} for a device that is not here.
  */
-export async function evaluate({ run, tasks, data, settings, threads, out, isJson }: EvalRequest): Promise<void> {
+export async function evaluate({ run, tasks, data, settings: chosen, where, out, isJson }: EvalRequest): Promise<void> {
   using watching = new Watching();
   const checkpoint = await findCheckpoint(run);
   const { plan, modelSha256 } = await readCheckpoint(checkpoint);
+  const { name: device, precision, fallback } = deviceInfo(where);
+  const told = fallbackOf({ fallback });
+  if (told !== null) watching.line(told);
+  const settings: Settings = { ...chosen, device, precision };
   const store = out === undefined ? undefined : await Store.open(out, modelSha256, settings);
   await watching.untilInterrupted(async () => {
     const asked: Asked[] = [];
@@ -68,7 +76,7 @@ export async function evaluate({ run, tasks, data, settings, threads, out, isJso
     }
     const kept = asked.map(({ task, all }) => store?.finished(task.name, requestsHash(all)));
     const results: TaskResult[] = [];
-    using model = kept.includes(undefined) ? await Model.open(checkpoint, { threads }) : undefined;
+    using model = kept.includes(undefined) ? await Model.open(checkpoint, { ...where, device }) : undefined;
     for (const [i, one] of asked.entries()) {
       const result = kept[i] ?? await evaluateTask(one, settings, model!, store, watching);
       if (kept[i]) watching.line(`${one.task.name}: finished before`);

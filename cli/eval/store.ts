@@ -2,13 +2,14 @@
 import { join } from "@std/path";
 import { ValidationError } from "@cliffy/command";
 import { dumps } from "../../experiments/harness/python.ts";
+import type { DeviceInfo, Precision } from "../../ffi/ts/device.ts";
 import { resultsFile, type Setup, type TaskResult } from "../../experiments/harness/results.ts";
 
 const STATE_FILE = "eval.json";
 const FORMAT = 1;
 
-/** What must be the same for finished tasks to be kept. */
-export interface Settings {
+/** What is asked, and how. */
+export interface AskedSettings {
   readonly shots: number;
   readonly seed: number;
   readonly limit: number | null;
@@ -16,6 +17,15 @@ export interface Settings {
   readonly tokenization: "joint" | "split";
   readonly bos: "auto" | "always" | "never";
 }
+
+/** What must be the same for finished tasks to be kept. */
+export interface Settings extends AskedSettings {
+  readonly device: DeviceInfo["name"];
+  readonly precision: Precision;
+}
+
+/** Where evaluations computed before they recorded it. */
+const UNRECORDED = { device: "cpu", precision: "f32" } as const;
 
 interface State {
   readonly format: number;
@@ -56,9 +66,10 @@ export class Store {
     }
     if (stored.format !== FORMAT) throw refused(folder, `its format is ${stored.format}, ${FORMAT} is known`);
     if (stored.checkpoint !== checkpoint) throw refused(folder, "it holds an evaluation of another checkpoint");
+    const kept = { ...UNRECORDED, ...stored.settings };
     for (const key of Object.keys(settings) as (keyof Settings)[]) {
-      if (stored.settings[key] !== settings[key]) {
-        throw refused(folder, `${key} is ${settings[key]}, there it is ${stored.settings[key]}`);
+      if (kept[key] !== settings[key]) {
+        throw refused(folder, `${key} is ${settings[key]}, there it is ${kept[key]}`);
       }
     }
     return new Store(folder, stored);

@@ -1,6 +1,7 @@
 /** `bowline experiments run`: many runs, one after the other or some at a time. */
 import { Command } from "@cliffy/command";
 import { resolve } from "@std/path";
+import { DEVICE, deviceType, PRECISION, precisionType } from "../device.ts";
 import { checkAtLeast } from "../errors.ts";
 
 /** The command `run [presets|files]`. */
@@ -12,11 +13,15 @@ export function runCommand() {
         "on: finished runs are skipped, the others go on from their checkpoints. A run that fails does not stop the rest.",
     )
     .arguments("[...experiments:string]")
+    .type("device", deviceType)
+    .type("precision", precisionType)
     .option("--study <name:string>", "The runs of this study: ablation, main or nano.")
     .option("--architecture <name:string>", "Those of this architecture, such as vanilla or olmoe.")
     .option("--section <name:string>", "Those of this section of a study's table, such as fine or tiny.")
     .option("--runs <folder:file>", "Folder of all runs; that of a run is FOLDER/NAME.", { default: "runs" as string })
     .option("--jobs <n:integer>", "So many at a time.", { default: 1 as number })
+    .option(...DEVICE)
+    .option(...PRECISION)
     .option("--threads <n:integer>", "CPU threads of each (default: all cores, divided by --jobs).")
     .option("--set <assignment:string>", "Set a key of every manifest: path=value. Repeatable.", { collect: true })
     .option("--data <...files:file>", "Train on these text files; the last 5% of their tokens are held out.")
@@ -34,7 +39,8 @@ export function runCommand() {
       const { select } = await import("./select.ts");
       const { checkMayStart } = await import("./program.ts");
       const { runAll } = await import("./runner.ts");
-      const changes = { runs: options.runs, set: options.set, data: data?.map((file) => resolve(file)) };
+      const { runs, set, device, precision } = options;
+      const changes = { runs, set, data: data?.map((file) => resolve(file)), device, precision };
       const selected = await select(names, { study, architecture, section }, changes);
       await checkMayStart();
       await runAll(selected, {

@@ -31,13 +31,23 @@ export function jobScripts(selected: readonly Selected[], options: ScriptOptions
   ]);
 }
 
+/** What starts one process for each GPU, where there are several. */
+function launcher(gpus: number, scheduler: ScriptOptions["scheduler"]): string {
+  if (gpus === 1) return "";
+  return scheduler === "slurm"
+    ? `srun --ntasks-per-node=${gpus} --kill-on-bad-exit=1 `
+    : `mpirun -n ${gpus} --bind-to none `;
+}
+
 /** What both kinds of job share: where they are, and what they run. */
 function setup(selected: Selected, { program, threads, ...options }: ScriptOptions): string {
+  const launch = launcher(selected.gpus, options.scheduler);
+  const train = [...trainArguments(selected, options, threads), "--device", "auto"];
   return `set -u
 cd ${quote(Deno.cwd())} || exit 1
 name=${quote(selected.manifest.name)}
 retries=${options.retries}
-train=(${program ?? words(thisProgram())} ${words(trainArguments(selected, options, threads))})`;
+train=(${launch}${program ?? words(thisProgram())} ${words(train)})`;
 }
 
 /** Exit codes after which another start would not help: done, a mistake in the experiment, Ctrl-C. */
@@ -64,7 +74,7 @@ function slurmJob(selected: Selected, options: ScriptOptions): string {
   const directives = [
     `--job-name=${name}`,
     "--nodes=1",
-    "--ntasks=1",
+    `--ntasks-per-node=${selected.gpus}`,
     `--gpus-per-node=${selected.gpus}`,
     `--time=${options.time}`,
     "--requeue",
@@ -78,6 +88,8 @@ function slurmJob(selected: Selected, options: ScriptOptions): string {
 ${directives.map((directive) => `#SBATCH ${directive}`).join("\n")}
 # Trains ${name}. The job is put back into the queue after a failure and at its time limit.
 ${setup(selected, options)}
+# Where the processes find each other: jobs on one machine must not share it.
+export MASTER_PORT="\${MASTER_PORT:-$((20000 + SLURM_JOB_ID % 20000))}"
 stopping=
 trap 'stopping=yes; kill -TERM $(jobs -p)' TERM
 "\${train[@]}" &

@@ -1,6 +1,7 @@
 /** Which experiments a command line means, each resolved before anything is done with any of them. */
 import { join, resolve as absolute } from "@std/path";
 import { ValidationError } from "@cliffy/command";
+import { deviceArguments, type DeviceFlags } from "../device.ts";
 import { loadManifest, type Manifest, type Overrides, type Plan, resolve } from "../../experiments/mod.ts";
 import { studyEntries, type StudyFilter } from "../../experiments/studies/mod.ts";
 
@@ -18,8 +19,8 @@ export interface Selected {
   readonly gpus: number;
 }
 
-/** What is changed in every experiment, and where runs are. */
-export interface SelectOptions extends Pick<Overrides, "data" | "set"> {
+/** What is changed in every experiment, where it computes, and where runs are. */
+export interface SelectOptions extends Pick<Overrides, "data" | "set">, DeviceFlags {
   /** Folder of all runs. */
   readonly runs: string;
 }
@@ -36,7 +37,7 @@ const MAIN_GPUS = 4;
 export async function select(
   names: readonly string[],
   filter: StudyFilter,
-  { runs, ...overrides }: SelectOptions,
+  { runs, set, data }: SelectOptions,
 ): Promise<Selected[]> {
   const isFiltered = Object.values(filter).some((value) => value !== undefined);
   if (isFiltered === names.length > 0) {
@@ -48,7 +49,7 @@ export async function select(
   const byFolder = new Map<string, Selected>();
   for (const given of sources) {
     const source = /\.(json|ts)$/.test(given) ? absolute(given) : given;
-    const manifest = await loadManifest(source, overrides);
+    const manifest = await loadManifest(source, { set, data });
     const out = join(runs, manifest.name);
     const other = byFolder.get(out);
     if (other) {
@@ -63,13 +64,18 @@ export async function select(
 }
 
 /** The options of `bowline train` that repeat what was changed. */
-export function trainArguments({ source, out }: Selected, { data, set }: SelectOptions, threads?: number): string[] {
+export function trainArguments(
+  { source, out }: Selected,
+  { data, set, ...where }: SelectOptions,
+  threads?: number,
+): string[] {
   return [
     "train",
     source,
     "--out",
     out,
     "--resume",
+    ...deviceArguments(where),
     ...(threads === undefined ? [] : ["--threads", String(threads)]),
     ...(set ?? []).flatMap((assignment) => ["--set", assignment]),
     ...(data === undefined ? [] : ["--data", ...data]),

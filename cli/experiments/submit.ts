@@ -1,9 +1,12 @@
 /** `bowline experiments submit`: scripts that run a whole grid elsewhere. */
 import { Command, EnumType, ValidationError } from "@cliffy/command";
 import { dirname, join, relative, resolve } from "@std/path";
+import { deviceOption, deviceType, PRECISION, precisionType } from "../device.ts";
 import { checkAtLeast } from "../errors.ts";
 
 const SCHEDULERS = ["slurm", "shell"] as const;
+/** Jobs are for machines with GPUs. */
+const DEVICE = "cuda";
 
 /** The command `submit [presets|files]`. */
 // deno-lint-ignore explicit-module-boundary-types -- the type of a command is its options, inferred from the calls
@@ -14,6 +17,8 @@ export function submitCommand() {
         "checkpoint and starts again after a failure. A run of the main study gets 4 GPUs, any other one.",
     )
     .arguments("[...experiments:string]")
+    .type("device", deviceType)
+    .type("precision", precisionType)
     .type("scheduler", new EnumType(SCHEDULERS))
     .option("--scheduler <name:scheduler>", "slurm: one job per run; shell: one run after the other.", {
       required: true,
@@ -29,6 +34,8 @@ export function submitCommand() {
       collect: true,
     })
     .option("--program <command:string>", "What starts bowline there, in shell words (default: as here).")
+    .option(...deviceOption(DEVICE))
+    .option(...PRECISION)
     .option("--threads <n:integer>", "CPU threads of each run (default: all that it is given).")
     .option("--set <assignment:string>", "Set a key of every manifest: path=value. Repeatable.", { collect: true })
     .option("--data <...files:file>", "Train on these text files; the last 5% of their tokens are held out.")
@@ -53,6 +60,8 @@ export function submitCommand() {
         runs: resolve(options.runs),
         set: options.set,
         data: data?.map((file) => resolve(file)),
+        device: options.device ?? DEVICE,
+        precision: options.precision,
       };
       const selected = await select(names, { study, architecture, section }, changes);
       const scripts = jobScripts(selected, { ...options, ...changes, scheduler, folder: resolve(out) });

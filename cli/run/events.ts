@@ -1,6 +1,7 @@
 /** The record of a run: one JSON object per line, in the order things happened. */
 import { TextLineStream } from "@std/streams";
 import type { DeviceInfo } from "../../ffi/ts/device.ts";
+import type { Memory } from "../../ffi/ts/memory.ts";
 import type { DataInfo, SourceInfo } from "../../ffi/ts/data.ts";
 import type { StatValues } from "../../ffi/ts/stats.ts";
 
@@ -13,11 +14,14 @@ export type RunEvent =
     steps: number;
     threads: number;
     device: DeviceInfo["name"];
+    precision: DeviceInfo["precision"];
     isa: string;
     data: DataInfo;
     /** The checkpoint whose weights the run started with, unless they were drawn. */
     from?: string;
   }
+  /** Bytes that the run takes on its device; `available` is null where that is not bounded. */
+  | { type: "memory"; step: number; available: number | null } & Memory
   | ReturnType<typeof stepEvent>
   | ReturnType<typeof evalEvent>
   | ReturnType<typeof dataEvent>
@@ -106,12 +110,13 @@ export interface EventLogOptions {
 
 /** Writes events to a file, and to stdout if wanted. */
 export class EventLog implements Disposable {
-  readonly #file: Deno.FsFile;
+  /** None where another process records the run. */
+  readonly #file: Deno.FsFile | undefined;
   readonly #isEchoed: boolean;
   /** What was recorded before. */
   readonly before: readonly RunEvent[];
 
-  private constructor(file: Deno.FsFile, before: readonly RunEvent[], isEchoed: boolean) {
+  private constructor(file: Deno.FsFile | undefined, before: readonly RunEvent[], isEchoed: boolean) {
     this.#file = file;
     this.before = before;
     this.#isEchoed = isEchoed;
@@ -132,8 +137,14 @@ export class EventLog implements Disposable {
     return new EventLog(await Deno.open(path, { append: true }), kept, isEchoed);
   }
 
+  /** A log that keeps nothing, of a run that another process records. */
+  static elsewhere(): EventLog {
+    return new EventLog(undefined, [], false);
+  }
+
   /** Records an event. */
   write(event: RunEvent): void {
+    if (this.#file === undefined) return;
     const line = JSON.stringify(event);
     const bytes = new TextEncoder().encode(`${line}\n`);
     for (let at = 0; at < bytes.length;) at += this.#file.writeSync(bytes.subarray(at));
@@ -142,7 +153,7 @@ export class EventLog implements Disposable {
 
   /** Closes the file. */
   [Symbol.dispose](): void {
-    this.#file.close();
+    this.#file?.close();
   }
 }
 

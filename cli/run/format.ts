@@ -20,3 +20,10 @@ export function duration(seconds: number): string {
   if (s >= 3600) return `${Math.floor(s / 3600)}h ${two(Math.floor(s % 3600 / 60))}m`;
   return s >= 60 ? `${Math.floor(s / 60)}m ${two(s % 60)}s` : `${s}s`;
 }
+
+/** `12.3 GB`, in decimal units. */
+export function bytes(size: number): string {
+  const units = [[1e12, "TB"], [1e9, "GB"], [1e6, "MB"], [1e3, "kB"]] as const;
+  const [unit, name] = units.find(([unit]) => size >= unit) ?? [1, "B"];
+  return unit === 1 ? `${size} B` : `${(size / unit).toFixed(1)} ${name}`;
+}

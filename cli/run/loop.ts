@@ -1,11 +1,13 @@
 /** The steps of a run, with their record: training, evaluation, checkpoints. */
 import { relative } from "@std/path";
 import type { Manifest, Plan } from "../../experiments/mod.ts";
-import type { Device } from "../../ffi/ts/device.ts";
+import type { DeviceOptions } from "../../ffi/ts/device.ts";
 import type { StatValues } from "../../ffi/ts/stats.ts";
 import { BowlineError } from "../../ffi/ts/status.ts";
 import type { DataInfo } from "../../ffi/ts/data.ts";
+import type { Ranks } from "../../ffi/ts/place.ts";
 import type { Trainer } from "../../ffi/ts/trainer.ts";
+import type { DeviceFlags } from "../device.ts";
 import type { LogLevel } from "../levels.ts";
 import type { Log } from "../log.ts";
 import type { CollapseAlarm } from "./alarm.ts";
@@ -23,16 +25,14 @@ export interface Experiment {
   readonly plan: Plan;
 }
 
-/** How to run an experiment; the experiment itself is not changed by any of it. */
-export interface RunOptions {
+/** How to run an experiment; the experiment itself is not changed by any of it. A run that goes on keeps its device. */
+export interface RunOptions extends DeviceFlags {
   /** Folder of the run. */
   readonly out: string;
   /** Stop after this many completed steps, counted from the start of the run. */
   readonly steps: number;
   /** Threads; 0 means all cores. */
   readonly threads: number;
-  /** Where to compute. */
-  readonly device: Device;
   /** Go on from the newest checkpoint. */
   readonly isResuming: boolean;
   /** The checkpoint whose weights a new run starts with. */
@@ -53,11 +53,15 @@ export interface Run {
   readonly options: RunOptions;
   readonly folder: RunFolder;
   readonly trainer: Trainer;
+  /** What the trainer was opened on. */
+  readonly where: DeviceOptions;
   readonly display: Display;
   readonly log: Log;
   readonly interrupt: Interrupt;
   readonly events: EventLog;
   readonly alarm: CollapseAlarm;
+  /** This process among those that train together: all make the same calls, the first records them. */
+  readonly ranks: Ranks;
   /** As of the newest checkpoint. */
   data: DataInfo;
   /** Completed steps. */
@@ -68,12 +72,12 @@ export interface Run {
 
 /** Steps, evaluations and checkpoints; returns the evaluation at the end, or nothing if it was interrupted before. */
 export async function trainLoop(run: Run): Promise<StatValues | undefined> {
-  const { trainer, display, interrupt, options } = run;
+  const { trainer, display, options } = run;
   const { train, checkpoint, eval: evaluation } = run.experiment.plan;
   const stepTokens = train.batch * train.accumulation * train.seqLen;
   let speed: Speed | undefined;
   try {
-    while (run.step < options.steps && !interrupt.isRequested) {
+    while (run.step < options.steps && !isStopping(run)) {
       const stats = await trainer.step();
       run.step = stats.step;
       record(run, stepEvent(stats, stepTokens));
@@ -83,11 +87,18 @@ export async function trainLoop(run: Run): Promise<StatValues | undefined> {
       if (run.step % checkpoint.every === 0) await save(run);
     }
     await save(run); // the evaluation can be done again, the steps need not be
-    return interrupt.isRequested ? undefined : await evaluate(run);
+    return isStopping(run) ? undefined : await evaluate(run);
   } catch (error) {
     if (!isCancelled(error)) throw error;
     return undefined;
   }
+}
+
+/** Whether to stop here. Of several processes none stops by itself: it asks for it in the next call, and all are told there. */
+function isStopping({ interrupt, trainer, ranks }: Run): boolean {
+  if (!interrupt.isRequested) return false;
+  if (ranks.world > 1) trainer.cancel();
+  return ranks.world === 1;
 }
 
 /** Records a step, and what there is to warn of. */
@@ -114,6 +125,7 @@ export async function save(run: Run): Promise<void> {
   const path = run.folder.checkpointPath(run.step);
   await run.trainer.save(path);
   run.savedStep = run.step;
+  if (run.ranks.rank > 0) return;
   recordData(run);
   await run.folder.prune(run.experiment.plan.checkpoint.keep);
   run.events.write({ type: "checkpoint", step: run.step, path: relative(run.folder.path, path) });

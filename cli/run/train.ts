@@ -2,13 +2,17 @@
 import { relative } from "@std/path";
 import { ValidationError } from "@cliffy/command";
 import { Model } from "../../ffi/ts/model.ts";
+import type { DeviceInfo } from "../../ffi/ts/device.ts";
 import type { CorpusInfo, DataInfo, StreamInfo } from "../../ffi/ts/data.ts";
+import { place, type Ranks } from "../../ffi/ts/place.ts";
 import { Trainer } from "../../ffi/ts/trainer.ts";
 import { cacheFolder } from "../cache.ts";
 import { corpusFiles } from "../corpus.ts";
+import { fallbackOf } from "../device.ts";
 import { messageOf } from "../errors.ts";
 import { createLog, type Log } from "../log.ts";
 import { alarmOf } from "./alarm.ts";
+import { changeOf, choose, describeMemory, recordedDevice } from "./device.ts";
 import { Display } from "./display.ts";
 import { describeEnvironment } from "./environment.ts";
 import { EventLog, isComplete, readEvents, type RunEvent } from "./events.ts";
@@ -21,15 +25,19 @@ import { summary } from "./text.ts";
 
 const SAMPLE = { prompt: "The", tokens: 48, temperature: 0.8, topP: 0.95 };
 
-/** Trains, and sets the exit code 130 when interrupted. Nothing is written before everything has been checked. */
+/**
+ * Trains, and sets the exit code 130 when interrupted. Nothing is written before everything has been checked. Of several
+ * processes that a launcher started, the first writes and tells what happens; the others do the same work in silence.
+ */
 export async function train(experiment: Experiment, options: RunOptions): Promise<void> {
-  const display = new Display(options.isQuiet);
-  const log = createLog(options.logLevel, (line) => display.line(line));
+  const isFirst = place().rank === 0;
+  const display = new Display(options.isQuiet || !isFirst);
+  const log = createLog(isFirst ? options.logLevel : "error", (line) => display.line(line));
   const folder = new RunFolder(options.out);
   using lock = new RunLock(options.out);
-  await folder.check(experiment.manifest, options.isResuming);
+  if (isFirst) await folder.check(experiment.manifest, options.isResuming);
   // A folder that is not there yet is not created, and so not locked, before everything has been checked.
-  if (await folder.exists()) {
+  if (isFirst && await folder.exists()) {
     if (options.parent === undefined) await lock.take();
     else await lock.wait(() => log.info(`waiting: another process is training in ${options.out}`));
   }
@@ -42,9 +50,16 @@ export async function train(experiment: Experiment, options: RunOptions): Promis
   }
   if (options.isResuming && !checkpoint) log.info(`${options.out} has no checkpoint: starting at step 0`);
 
-  using trainer = new Trainer(experiment.plan, { threads: options.threads, device: options.device });
+  const before = checkpoint ? await recordedDevice(options.out) : undefined;
+  using trainer = new Trainer(experiment.plan, {
+    threads: options.threads,
+    ...choose(options, before),
+    parallel: true,
+  });
   const device = trainer.device();
-  if (device.fallback !== null) log.info(`training on the CPU: ${device.fallback}`);
+  const where = { threads: options.threads, device: device.name, precision: device.precision };
+  const ranks = trainer.ranks();
+  if (ranks.world > 1 && !options.isQuiet) display.line(describeRanks(ranks, device));
   // Not before: while there is a listener, Ctrl-C would have to wait for the end of a synchronous call.
   using interrupt = new Interrupt();
   interrupt.onRequest(() => {
@@ -58,22 +73,46 @@ export async function train(experiment: Experiment, options: RunOptions): Promis
     if (checkpoint) await trainer.load(checkpoint.path);
     else if (options.from !== undefined) await trainer.loadWeights(options.from);
     const data = trainer.dataInfo();
-    const environment = { ...describeEnvironment(options.threads), device };
+    const environment = { ...describeEnvironment(options.threads), device, ranks };
     const { manifest, plan } = experiment;
-    if (!lock.isHeld) {
+    if (isFirst && !lock.isHeld) {
       await lock.take();
       await folder.check(manifest, false); // another process may have trained there meanwhile
     }
-    await folder.begin(
-      { "manifest.json": manifest, "plan.json": plan, "environment.json": environment },
-      data.tokenizerFile,
-    );
+    if (isFirst) {
+      await folder.begin(
+        { "manifest.json": manifest, "plan.json": plan, "environment.json": environment },
+        data.tokenizerFile,
+      );
+    }
     const { steps, isJson } = options;
-    using events = await EventLog.open(folder.eventsPath, { step, steps, isEchoed: isJson });
+    using events = isFirst
+      ? await EventLog.open(folder.eventsPath, { step, steps, isEchoed: isJson })
+      : EventLog.elsewhere();
     const alarm = alarmOf(experiment, events.before);
     const { threads, core: { isa } } = environment;
     const origin = options.from === undefined ? {} : { from: options.from };
-    events.write({ type: "start", step, name: plan.name, steps, threads, isa, device: device.name, data, ...origin });
+    const { name, precision } = device;
+    events.write({
+      type: "start",
+      step,
+      name: plan.name,
+      steps,
+      threads,
+      isa,
+      device: name,
+      precision,
+      data,
+      ...origin,
+    });
+    for (const message of [fallbackOf(device), before ? changeOf(before, device) : null]) {
+      if (message === null) continue;
+      events.write({ type: "warning", step, message });
+      log.warn(message);
+    }
+    const { needed, room } = trainer.memory();
+    events.write({ type: "memory", step, ...needed, available: room?.bytes ?? null });
+    log.info(describeMemory(needed, room, name));
     announce(log, options.out, step, data);
     const savedStep = checkpoint?.step;
     await trainRecorded({
@@ -81,16 +120,20 @@ export async function train(experiment: Experiment, options: RunOptions): Promis
       options,
       folder,
       trainer,
+      where,
       display,
       log,
       interrupt,
       events,
       alarm,
+      ranks,
       data,
       step,
       savedStep,
     });
+    await trainer.leave();
   } catch (error) {
+    if (ranks.world > 1) trainer.fail(isCancelled(error) ? "interrupted" : messageOf(error));
     if (!isCancelled(error)) throw error;
     log.info("interrupted before the first step: nothing was written");
     Deno.exitCode = INTERRUPTED;
@@ -115,6 +158,7 @@ async function trainRecorded(run: Run): Promise<void> {
       Deno.exitCode = INTERRUPTED;
       return;
     }
+    if (run.ranks.rank > 0) return;
     const text = await sample(run);
     end(run.step === run.experiment.plan.train.steps ? "complete" : "steps");
     run.display.clear();
@@ -122,7 +166,8 @@ async function trainRecorded(run: Run): Promise<void> {
     if (run.options.isJson) lines.forEach((line) => run.log.info(line));
     else if (!run.options.isQuiet) console.log(lines.join("\n"));
   } catch (error) {
-    await saveBeforeFailing(run);
+    if (run.ranks.world > 1) run.trainer.fail(messageOf(error)); // others may wait for what will not come
+    else await saveBeforeFailing(run);
     const newest = await run.folder.newest();
     const kept = newest ? `the newest checkpoint is ${here(newest.path)}` : "there is no checkpoint yet";
     run.log.warn(`the run failed after step ${run.step}; ${kept}`);
@@ -147,9 +192,10 @@ async function saveBeforeFailing(run: Run): Promise<void> {
   }
 }
 
-/** A text by the model as it was saved. */
+/** A text by the model as it was saved, which takes the trainer's place on the device. */
 async function sample(run: Run): Promise<string> {
-  using model = await Model.open(run.folder.checkpointPath(run.step), { threads: run.options.threads });
+  run.trainer[Symbol.dispose]();
+  using model = await Model.open(run.folder.checkpointPath(run.step), run.where);
   const pieces = await Array.fromAsync(model.generate(SAMPLE.prompt, { ...SAMPLE, seed: run.experiment.plan.seed }));
   const text = pieces.join("");
   run.events.write({ type: "sample", step: run.step, prompt: SAMPLE.prompt, text });
@@ -170,6 +216,10 @@ function dataFiles({ plan: { name, data } }: Experiment): readonly string[] {
 function commitsOf(events: readonly RunEvent[]): Readonly<Record<string, string>> {
   const data = events.findLast((event) => event.type === "start")?.data;
   return data?.kind === "stream" ? data.commits : {};
+}
+
+function describeRanks({ rank, world, engine }: Ranks, { name, card }: DeviceInfo): string {
+  return `rank ${rank} of ${world}, ${engine}, ${card === null ? name : `${name} (${card})`}`;
 }
 
 function announce(log: Log, out: string, step: number, data: DataInfo): void {

@@ -34,6 +34,9 @@ export interface Setup {
   readonly bootstrapIterations: number;
   readonly tokenization: string;
   readonly bos: string;
+  /** Where scores were computed, and how products of matrices were. */
+  readonly device: string;
+  readonly precision: string;
   readonly maxLength: number;
   readonly parameters: number;
   /** When it was begun. */
@@ -94,7 +97,7 @@ export function resultsFile(results: readonly TaskResult[], setup: Setup): Row {
       model_sha: setup.modelSha,
       batch_size: 1,
       batch_sizes: [],
-      device: "cpu",
+      device: setup.device,
       use_cache: null,
       limit: setup.limit === null || Number.isInteger(setup.limit) ? setup.limit : new Float(setup.limit),
       bootstrap_iters: setup.bootstrapIterations,
@@ -129,6 +132,7 @@ export function resultsFile(results: readonly TaskResult[], setup: Setup): Row {
       version: setup.version,
       tokenization: setup.tokenization,
       bos: setup.bos,
+      precision: setup.precision,
       request_hashes: each(results, ({ requestsHash }) => requestsHash),
       mean: { acc: float(acc), acc_norm: float(acc_norm) },
     },

@@ -10,6 +10,10 @@
 
 use crate::error::Result;
 
+mod memory;
+
+pub use memory::{Memory, Meter};
+
 /// Shape of one attention call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AttentionDims {
@@ -96,7 +100,7 @@ impl RouterStats {
 }
 
 /// What the forward pass of a router leaves for its backward pass and for dispatch.
-pub struct Routing<B: Backend> {
+pub struct Routing<B: Memory> {
     /// (T, E) softmax over all `E`, whatever the rule
     pub scores: B::F,
     /// (T) logsumexp of the logits
@@ -108,7 +112,7 @@ pub struct Routing<B: Backend> {
 }
 
 /// Where every choice goes: one object read by forward and backward. Slot `t*K + k` is choice k of token t.
-pub struct DispatchPlan<B: Backend> {
+pub struct DispatchPlan<B: Memory> {
     /// (E+1) exclusive prefix sums of `tokens_per_expert`; `offsets[E] = N`
     pub offsets: B::I,
     /// (N) the slot that lies in a row; rows are sorted by expert, stable by slot
@@ -138,6 +142,8 @@ pub struct AdamwUpdate<'a, B: Backend> {
     /// Second moment.
     pub v: &'a mut B::F,
     pub g: &'a B::F,
+    /// First element in `w` and `g`; `m` and `v` hold those of the update only.
+    pub at: usize,
     /// Number of elements.
     pub n: usize,
     pub lr: f32,
@@ -159,6 +165,8 @@ pub struct MuonUpdate<'a, B: Backend> {
     /// Momentum.
     pub m: &'a mut B::F,
     pub g: &'a B::F,
+    /// First element in `w` and `g`; `m` holds the matrices of the update only.
+    pub at: usize,
     pub count: usize,
     pub rows: usize,
     pub cols: usize,
@@ -166,35 +174,15 @@ pub struct MuonUpdate<'a, B: Backend> {
     pub lr: f32,
 }
 
-/// A device that can run the model. `F` is a buffer of f32, `I` a buffer of i32.
-pub trait Backend: Send + Sync + Sized + 'static {
-    type F: Send + Sync;
-    type I: Send + Sync;
-
+/// A device that can run the model.
+pub trait Backend: Memory {
     /// Runs `work`, whose ops then start without the hand-over to the backend's threads that each would pay alone.
     fn install<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
         work()
     }
 
-    // --- memory ---
-
-    /// A zeroed buffer of `len` elements.
-    fn zeros(&self, len: usize) -> Result<Self::F>;
-    /// A zeroed buffer of `len` elements.
-    fn zeros_i32(&self, len: usize) -> Result<Self::I>;
-    /// Overwrites the first `src.len()` elements of `dst`.
-    fn upload(&self, dst: &mut Self::F, src: &[f32]) -> Result<()>;
-    /// Overwrites the first `src.len()` elements of `dst`.
-    fn upload_i32(&self, dst: &mut Self::I, src: &[i32]) -> Result<()>;
-    /// Overwrites `dst` with the first `dst.len()` elements of `src`.
-    fn download(&self, dst: &mut [f32], src: &Self::F) -> Result<()>;
-    /// Overwrites `dst` with the first `dst.len()` elements of `src`.
-    fn download_i32(&self, dst: &mut [i32], src: &Self::I) -> Result<()>;
-
-    /// The buffer itself, when it lies in host memory.
-    fn host<'a>(&self, x: &'a Self::F) -> Option<&'a [f32]>;
-    /// The buffer itself, when it lies in host memory.
-    fn host_mut<'a>(&self, x: &'a mut Self::F) -> Option<&'a mut [f32]>;
+    /// Backends that work side by side, each on a sequence of its own, with buffers of this one.
+    fn lanes(&self) -> Result<Vec<Self>>;
 
     // --- elementwise (cpu/elementwise.rs) ---
 
@@ -204,8 +192,8 @@ pub trait Backend: Send + Sync + Sized + 'static {
     fn copy(&self, out: &mut Self::F, x: &Self::F, n: usize) -> Result<()>;
     /// Adds `x[..n]` into `out[..n]`.
     fn add(&self, out: &mut Self::F, x: &Self::F, n: usize) -> Result<()>;
-    /// Sum of squares of `x[..n]`, in f64 over fixed blocks in ascending order.
-    fn sum_squares(&self, x: &Self::F, n: usize) -> Result<f64>;
+    /// Sum of squares of `x[at..at + n]`, in f64 over fixed blocks in ascending order.
+    fn sum_squares(&self, x: &Self::F, at: usize, n: usize) -> Result<f64>;
 
     // --- embedding ---
 
@@ -239,6 +227,27 @@ pub trait Backend: Send + Sync + Sized + 'static {
     fn linear_backward_input(&self, d_x: &mut Self::F, d_out: &Self::F, w: &Self::F, rows: usize, o: usize, i: usize) -> Result<()>;
     /// Adds `d_out^T x` into `d_w` (O, I).
     fn linear_backward_weight(&self, d_w: &mut Self::F, d_out: &Self::F, x: &Self::F, rows: usize, o: usize, i: usize) -> Result<()>;
+
+    /// `linear_forward` of a router, whose choices tell the smallest differences apart: in f32 also where other products are in bf16.
+    fn router_linear_forward(&self, out: &mut Self::F, x: &Self::F, w: &Self::F, rows: usize, o: usize, i: usize) -> Result<()> {
+        self.linear_forward(out, x, w, rows, o, i)
+    }
+    /// `linear_backward_input` of a router, in f32.
+    fn router_linear_backward_input(&self, d_x: &mut Self::F, d_out: &Self::F, w: &Self::F, rows: usize, o: usize, i: usize) -> Result<()> {
+        self.linear_backward_input(d_x, d_out, w, rows, o, i)
+    }
+    /// `linear_backward_weight` of a router, in f32.
+    fn router_linear_backward_weight(
+        &self,
+        d_w: &mut Self::F,
+        d_out: &Self::F,
+        x: &Self::F,
+        rows: usize,
+        o: usize,
+        i: usize,
+    ) -> Result<()> {
+        self.linear_backward_weight(d_w, d_out, x, rows, o, i)
+    }
 
     // --- clamp ---
 

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use crate::backend::Backend;
 use crate::data::Tokenizer;
 use crate::error::{Error, Result};
+use crate::layout::Layout;
 use crate::model::Model;
 use crate::model::decoder::Decoder;
 use crate::model::init::{stream, uniform};
@@ -61,8 +62,9 @@ pub struct Generation<B: Backend> {
 }
 
 impl<B: Backend> Generation<B> {
-    /// Starts with the separator and the prompt, as a document of the training data would.
-    pub fn new(writer: Arc<Writer<B>>, request: GenerateRequest) -> Result<Self> {
+    /// Starts with the separator and the prompt, as a document of the training data would. `admit` is given the number of
+    /// positions before memory is taken for them, and may refuse.
+    pub fn new(writer: Arc<Writer<B>>, request: GenerateRequest, admit: impl FnOnce(&Layout, usize) -> Result<()>) -> Result<Self> {
         request.check()?;
         let prompt = writer.tokenizer.encode(&request.prompt)?;
         let pending: Vec<i32> = [writer.tokenizer.separator()].iter().chain(&prompt).map(|&id| id as i32).collect();
@@ -75,7 +77,8 @@ impl<B: Backend> Generation<B> {
                 writer.max_seq_len
             )));
         }
-        let decoder = Decoder::new(&writer.backend, &writer.model, capacity)?;
+        admit(&writer.model.layout, capacity)?;
+        let decoder = Decoder::new(&writer.backend, &writer.model.layout, capacity)?;
         let rng = stream(request.seed, "generate");
         Ok(Generation { writer, decoder, request, rng, pending, written: 0, untold: Vec::new() })
     }

@@ -8,6 +8,7 @@
 
 pub mod backend;
 pub mod checkpoint;
+pub mod comm;
 pub mod cpu;
 pub mod cuda;
 pub mod data;
@@ -17,6 +18,7 @@ pub mod generate;
 pub mod interop;
 pub mod jobs;
 pub mod layout;
+pub mod memory;
 pub mod model;
 pub mod optim;
 pub mod plan;
@@ -30,8 +32,10 @@ use std::sync::atomic::AtomicU64;
 
 use abi::calls::{self, EvalOn};
 use abi::handles;
+use abi::machine;
 use abi::stats::{STATS_LEN, Stats};
 use abi::status::Status;
+use abi::texts;
 use error::{Error, Result};
 
 /// The caller's `len` elements.
@@ -77,12 +81,22 @@ unsafe fn stats<'a>(ptr: *const AtomicU64) -> Stats<'a> {
 
 #[unsafe(no_mangle)]
 pub extern "C" fn bowline_abi_version() -> u32 {
-    calls::ABI_VERSION
+    machine::ABI_VERSION
 }
 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn bowline_info(out: *mut u8, cap: u32, status: *mut Status) -> u32 {
-    unsafe { &mut *status }.guard(|| unsafe { copy_out(calls::info()?.as_bytes(), out, cap) })
+    unsafe { &mut *status }.guard(|| unsafe { copy_out(machine::info()?.as_bytes(), out, cap) })
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn bowline_device(request: *const u8, len: u32, out: *mut u8, cap: u32, status: *mut Status) -> u32 {
+    unsafe { &mut *status }.guard(|| unsafe { copy_out(machine::device(text(request, len)?)?.as_bytes(), out, cap) })
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn bowline_memory(request: *const u8, len: u32, out: *mut u8, cap: u32, status: *mut Status) -> u32 {
+    unsafe { &mut *status }.guard(|| unsafe { copy_out(machine::memory(text(request, len)?)?.as_bytes(), out, cap) })
 }
 
 #[unsafe(no_mangle)]
@@ -96,20 +110,42 @@ pub extern "C" fn bowline_cancel(id: u32) -> bool {
 }
 
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn bowline_trainer_new(
-    plan: *const u8,
-    len: u32,
-    device: *const u8,
-    device_len: u32,
-    threads: u32,
-    status: *mut Status,
-) -> u32 {
-    unsafe { &mut *status }.guard(|| calls::trainer_new(unsafe { text(plan, len) }?, unsafe { text(device, device_len) }?, threads))
+pub unsafe extern "C" fn bowline_trainer_new(plan: *const u8, len: u32, device: *const u8, device_len: u32, status: *mut Status) -> u32 {
+    unsafe { &mut *status }.guard(|| calls::trainer_new(unsafe { text(plan, len) }?, unsafe { text(device, device_len) }?))
 }
 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn bowline_trainer_device(id: u32, out: *mut u8, cap: u32, status: *mut Status) -> u32 {
     unsafe { &mut *status }.guard(|| unsafe { copy_out(calls::trainer_device(id)?.as_bytes(), out, cap) })
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn bowline_trainer_memory(id: u32, out: *mut u8, cap: u32, status: *mut Status) -> u32 {
+    unsafe { &mut *status }.guard(|| unsafe { copy_out(calls::trainer_memory(id)?.as_bytes(), out, cap) })
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn bowline_place(out: *mut u8, cap: u32, status: *mut Status) -> u32 {
+    unsafe { &mut *status }.guard(|| unsafe { copy_out(calls::place()?.as_bytes(), out, cap) })
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn bowline_trainer_ranks(id: u32, out: *mut u8, cap: u32, status: *mut Status) -> u32 {
+    unsafe { &mut *status }.guard(|| unsafe { copy_out(calls::trainer_ranks(id)?.as_bytes(), out, cap) })
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn bowline_trainer_leave(id: u32, status: *mut Status) -> i32 {
+    let status = unsafe { &mut *status };
+    status.guard(|| calls::leave(id));
+    status.code()
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn bowline_trainer_fail(id: u32, reason: *const u8, len: u32, status: *mut Status) -> i32 {
+    let status = unsafe { &mut *status };
+    status.guard(|| calls::fail(id, unsafe { text(reason, len) }?));
+    status.code()
 }
 
 #[unsafe(no_mangle)]
@@ -229,41 +265,46 @@ pub unsafe extern "C" fn bowline_trainer_parameters(id: u32, out: *mut u8, cap: 
 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn bowline_job_new(request: *const u8, len: u32, status: *mut Status) -> u32 {
-    unsafe { &mut *status }.guard(|| calls::job_new(unsafe { text(request, len) }?))
+    unsafe { &mut *status }.guard(|| texts::job_new(unsafe { text(request, len) }?))
 }
 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn bowline_job_run(id: u32, out: *const AtomicU64, status: *mut Status) -> i32 {
     let status = unsafe { &mut *status };
-    status.guard(|| calls::job_run(id, &unsafe { stats(out) }));
+    status.guard(|| texts::job_run(id, &unsafe { stats(out) }));
     status.code()
 }
 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn bowline_job_report(id: u32, out: *mut u8, cap: u32, status: *mut Status) -> u32 {
-    unsafe { &mut *status }.guard(|| unsafe { copy_out(calls::job_report(id)?.as_bytes(), out, cap) })
+    unsafe { &mut *status }.guard(|| unsafe { copy_out(texts::job_report(id)?.as_bytes(), out, cap) })
 }
 
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn bowline_model_open(folder: *const u8, len: u32, threads: u32, status: *mut Status) -> u32 {
-    unsafe { &mut *status }.guard(|| calls::model_open(Path::new(unsafe { text(folder, len) }?), threads))
+pub unsafe extern "C" fn bowline_model_open(folder: *const u8, len: u32, device: *const u8, device_len: u32, status: *mut Status) -> u32 {
+    unsafe { &mut *status }.guard(|| texts::model_open(Path::new(unsafe { text(folder, len) }?), unsafe { text(device, device_len) }?))
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn bowline_model_device(id: u32, out: *mut u8, cap: u32, status: *mut Status) -> u32 {
+    unsafe { &mut *status }.guard(|| unsafe { copy_out(texts::model_device(id)?.as_bytes(), out, cap) })
 }
 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn bowline_generator_new(id: u32, request: *const u8, len: u32, status: *mut Status) -> u32 {
-    unsafe { &mut *status }.guard(|| calls::generator_new(id, unsafe { text(request, len) }?))
+    unsafe { &mut *status }.guard(|| texts::generator_new(id, unsafe { text(request, len) }?))
 }
 
 /// A job that scores texts by a model; it is run, asked and freed as other jobs are.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn bowline_score_new(id: u32, request: *const u8, len: u32, status: *mut Status) -> u32 {
-    unsafe { &mut *status }.guard(|| calls::score_new(id, unsafe { text(request, len) }?))
+    unsafe { &mut *status }.guard(|| texts::score_new(id, unsafe { text(request, len) }?))
 }
 
 /// More text of a generation, or 0 bytes when it has ended. Text that does not fit `cap` is lost: pass at least 256 bytes per token.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn bowline_generator_next(id: u32, max_tokens: u32, out: *mut u8, cap: u32, status: *mut Status) -> u32 {
-    unsafe { &mut *status }.guard(|| unsafe { copy_out(calls::generator_next(id, max_tokens)?.as_bytes(), out, cap) })
+    unsafe { &mut *status }.guard(|| unsafe { copy_out(texts::generator_next(id, max_tokens)?.as_bytes(), out, cap) })
 }
 
 #[unsafe(no_mangle)]

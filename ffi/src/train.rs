@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::backend::Backend;
+use crate::comm::{Comm, assign};
 use crate::data::{Corpus, Loader, Stream, StreamInfo, Watch, Windows};
 use crate::error::{Error, Result};
 use crate::layout::Layout;
@@ -11,15 +12,21 @@ use crate::model::metrics::RouterMetrics;
 use crate::model::{MicroStep, Model, Workspace};
 use crate::optim::{LearningRates, Optimizer, schedule};
 use crate::plan::Plan;
+use ranks::Ranks;
 
+mod evaluate;
 mod logits;
 mod persist;
+mod ranks;
 
+pub use evaluate::EvalReport;
 pub use persist::open_model;
+pub use ranks::require_divisor;
 
-/// Everything one run changes, on one device.
+/// Everything one run changes, on one device; of several ranks, everything that one of them does.
 pub struct Trainer<B: Backend> {
     backend: Arc<B>,
+    ranks: Ranks<B>,
     plan: Plan,
     model: Model<B>,
     grads: Vec<B::F>,
@@ -61,29 +68,27 @@ pub struct StepReport {
     pub epochs: f64,
 }
 
-/// Result of an evaluation.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct EvalReport {
-    /// Mean next-token cross-entropy, nats.
-    pub loss: f64,
-    /// Number of targets.
-    pub tokens: u64,
-    /// NaN when the tokens' bytes are unknown.
-    pub bits_per_byte: f64,
-    pub routers: RouterMetrics,
-}
-
 impl<B: Backend> Trainer<B> {
     /// A run at step 0 with the plan's initial weights.
     pub fn new(backend: B, plan: Plan) -> Result<Self> {
+        Self::with_ranks(backend, plan, Comm::single())
+    }
+
+    /// The same as one of several ranks, each of which takes its part of every micro-batch.
+    pub fn with_ranks(backend: B, plan: Plan, comm: Comm<B>) -> Result<Self> {
+        require_divisor(plan.train.batch, comm.world())?;
         let layout = Layout::new(&plan)?;
         let model = Model::new(&backend, layout, plan.seed)?;
         let train = &plan.train;
-        let workspace = Workspace::new(&backend, &model.layout, train.batch, train.seq_len, true, train.recompute)?;
+        let batch = train.batch / comm.world();
+        let workspace = Workspace::new(&backend, &model.layout, batch, train.seq_len, true, train.recompute)?;
         let grads = model.zeros_like(&backend)?;
-        let optimizer = Optimizer::new(&backend, &model.layout)?;
+        let shards = assign(&model.layout, comm.world(), plan.optimizer.muon.newton_schulz_steps);
+        let optimizer = Optimizer::new(&backend, &model.layout, shards, comm.rank())?;
+        let ranks = Ranks::new(comm, &model.layout, &optimizer.shards);
         Ok(Trainer {
             backend: Arc::new(backend),
+            ranks,
             plan,
             model,
             grads,
@@ -100,6 +105,26 @@ impl<B: Backend> Trainer<B> {
     /// The device; a whole step runs a little faster inside `Cpu::install`.
     pub fn backend(&self) -> Arc<B> {
         self.backend.clone()
+    }
+
+    /// The ranks of the run.
+    pub fn comm(&self) -> &Comm<B> {
+        &self.ranks.comm
+    }
+
+    /// Tells the other ranks that this one cannot go on; see [`Comm::fail`].
+    pub fn fail(&mut self, error: Error) -> Error {
+        self.ranks.comm.fail(error)
+    }
+
+    /// Waits until all ranks are here.
+    pub fn meet(&mut self) -> Result<()> {
+        self.ranks.comm.gather(&self.backend, &[0.0]).map(drop)
+    }
+
+    /// The end of the run, for all ranks together.
+    pub fn leave(&mut self) -> Result<()> {
+        self.ranks.comm.leave(&self.backend)
     }
 
     pub fn plan(&self) -> &Plan {
@@ -151,8 +176,11 @@ impl<B: Backend> Trainer<B> {
         let (width, accumulation) = (self.plan.train.batch * (self.plan.train.seq_len + 1), self.plan.train.accumulation);
         let windows = &mut self.data.as_mut().ok_or_else(no_data)?.windows;
         let mut tokens = vec![0; accumulation * width];
+        // One of several ranks must not stop before all agree to.
+        let stop = self.ranks.stop(watch);
+        let reading = watch.stopped_by(&stop);
         for (ahead, batch) in tokens.chunks_exact_mut(width).enumerate() {
-            windows.peek(ahead, batch, watch)?;
+            windows.peek(ahead, batch, &reading).map_err(|e| self.ranks.explain(e))?;
         }
         let mut report = self.step_tokens(&tokens, watch)?;
         let windows = &mut self.data.as_mut().ok_or_else(no_data)?.windows;
@@ -161,7 +189,7 @@ impl<B: Backend> Trainer<B> {
         Ok(report)
     }
 
-    /// One step on `tokens` (accumulation, B, S+1).
+    /// One step on `tokens` (accumulation, B, S+1), the same on all ranks.
     pub fn step_tokens(&mut self, tokens: &[i32], watch: &Watch) -> Result<StepReport> {
         let (b, train, losses) = (&*self.backend, &self.plan.train, &self.plan.losses);
         let width = train.batch * (train.seq_len + 1);
@@ -193,31 +221,46 @@ impl<B: Backend> Trainer<B> {
             b.fill(g, 0.0, p.size())?;
         }
         let (mut nll, mut routers, mut forward_s, mut backward_s) = (0.0, Vec::new(), 0.0, 0.0);
+        let mine = self.ranks.part(train.batch, train.seq_len + 1);
+        let stop = self.ranks.stop(watch);
+        let quiet = watch.stopped_by(&stop);
         for (i, windows) in tokens.chunks_exact(width).enumerate() {
             let part = |from: f64, to: f64| {
                 let n = train.accumulation as f64;
-                watch.part((i as f64 + from) / n, (i as f64 + to) / n)
+                quiet.part((i as f64 + from) / n, (i as f64 + to) / n)
             };
             let start = Instant::now();
-            self.workspace.load(b, &self.model.layout, windows, losses.mask_last_target)?;
-            let stats =
-                self.workspace.forward(b, &self.model, &part(0.0, 0.3)).map_err(|e| blame(e, self.step, b, &self.model, &self.grads))?;
-            routers.push((RouterMetrics::new(&self.model.layout, &stats, &self.workspace.expert_ids, counts), 1.0));
+            self.workspace.load(b, &self.model.layout, &windows[mine.clone()], losses.mask_last_target)?;
+            let stats = self.workspace.forward(b, &self.model, &part(0.0, 0.3));
+            let stats = stats.map_err(|e| self.ranks.explain(blame(e, self.step, b, &self.model, &self.grads)))?;
+            let metrics = RouterMetrics::new(&self.model.layout, &stats, &self.workspace.expert_ids, counts);
+            let shared = self.ranks.share(b, &self.model.layout, Some((stats, metrics)), self.step, counts, watch)?;
+            self.workspace.share(&self.model.layout, &shared.stats);
+            routers.push((shared.metrics, 1.0));
             forward_s += start.elapsed().as_secs_f64();
             let start = Instant::now();
-            let losses = self.workspace.backward(b, &self.model, &mut self.grads, &micro, &part(0.3, 1.0))?;
+            // The last micro-step completes the gradients: they go to their owners while it goes on.
+            let is_last = i + 1 == train.accumulation;
+            let ranks = &mut self.ranks;
+            let done = |stage: usize, grads: &mut [B::F]| if is_last { ranks.reduce(b, stage, grads) } else { Ok(()) };
+            let losses = self.workspace.backward_in_stages(b, &self.model, &mut self.grads, &micro, &part(0.3, 1.0), done);
+            let losses = losses.map_err(|e| self.ranks.explain(e))?;
             nll += losses.iter().map(|&l| f64::from(l)).sum::<f64>();
             backward_s += start.elapsed().as_secs_f64();
         }
         // 2. The losses and the gradient must be numbers before anything is changed.
         let start = Instant::now();
+        self.ranks.comm.finish(b, &mut self.grads)?;
         let routers = RouterMetrics::mean(&routers);
+        let mut sums = vec![nll];
+        for shard in &self.optimizer.shards {
+            let is_mine = shard.owner == self.ranks.comm.rank();
+            sums.push(if is_mine { b.sum_squares(&self.grads[shard.param], shard.at, shard.len)? } else { 0.0 });
+        }
+        let sums = self.ranks.comm.sum(b, &sums)?;
+        let (nll, squares) = (sums[0], sums[1..].iter().sum::<f64>());
         let lm_loss = nll / targets as f64;
         let loss = lm_loss + losses.balance.coefficient * routers.balance + losses.z.coefficient * routers.z;
-        let mut squares = 0.0;
-        for (g, p) in self.grads.iter().zip(&self.model.layout.params) {
-            squares += b.sum_squares(g, p.size())?;
-        }
         let grad_norm = squares.sqrt();
         if !loss.is_finite() || !grad_norm.is_finite() {
             let what = if loss.is_finite() { "the gradient" } else { "the loss" };
@@ -228,6 +271,7 @@ impl<B: Backend> Trainer<B> {
         let lr = LearningRates { muon: self.plan.optimizer.muon.lr * factor, adamw: self.plan.optimizer.adamw.lr * factor };
         self.grad_scale = (self.plan.optimizer.clip_norm / (grad_norm + 1e-6)).min(1.0) as f32;
         self.optimizer.step(b, &mut self.model, &self.grads, &self.plan.optimizer, lr, self.step + 1, self.grad_scale)?;
+        self.ranks.broadcast(b, &mut self.model.weights)?;
         self.step += 1;
         self.tokens += (train.accumulation * train.batch * train.seq_len) as u64;
         Ok(StepReport {
@@ -245,51 +289,16 @@ impl<B: Backend> Trainer<B> {
         })
     }
 
-    /// Loss on the first `batches` held-out batches, or on all of them with 0.
-    pub fn evaluate(&mut self, batches: usize, watch: &Watch) -> Result<EvalReport> {
-        let batches = self.data.as_mut().ok_or_else(no_data)?.windows.held_out(batches, watch)?;
-        self.evaluate_batches(&batches, watch)
-    }
-
-    /// Loss on `tokens` (n, B, S+1); the last batch may be shorter.
-    pub fn evaluate_tokens(&mut self, tokens: &[i32], watch: &Watch) -> Result<EvalReport> {
-        let width = self.plan.train.batch * (self.plan.train.seq_len + 1);
-        let batches: Vec<Vec<i32>> = tokens.chunks(width).map(<[i32]>::to_vec).collect();
-        self.evaluate_batches(&batches, watch)
-    }
-
-    fn evaluate_batches(&mut self, batches: &[Vec<i32>], watch: &Watch) -> Result<EvalReport> {
-        if batches.is_empty() {
-            return Err(Error::Argument("Cannot evaluate: no held-out window is as long as train.seqLen + 1 tokens".into()));
-        }
-        let (b, mask, seq) = (&*self.backend, self.plan.losses.mask_last_target, self.plan.train.seq_len);
-        let byte_lengths = self.data.as_ref().and_then(|d| d.byte_lengths.as_ref());
-        let counts = self.plan.losses.balance.counts.into();
-        let (mut nll, mut tokens, mut bytes, mut routers) = (0.0, 0, 0u64, Vec::new());
-        for (i, windows) in batches.iter().enumerate() {
-            tokens += self.workspace.load(b, &self.model.layout, windows, mask)? as u64;
-            let n = batches.len() as f64;
-            let stats = self
-                .workspace
-                .forward(b, &self.model, &watch.part(i as f64 / n, (i + 1) as f64 / n))
-                .map_err(|e| blame(e, self.step, b, &self.model, &self.grads))?;
-            let metrics = RouterMetrics::new(&self.model.layout, &stats, &self.workspace.expert_ids, counts);
-            routers.push((metrics, windows.len() as f64));
-            nll += self.workspace.losses(b, &self.model)?.iter().map(|&l| f64::from(l)).sum::<f64>();
-            if let Some(lengths) = byte_lengths {
-                let targets = windows.chunks_exact(seq + 1).flat_map(|w| &w[1..seq + 1 - usize::from(mask)]);
-                bytes += targets.map(|&id| u64::from(lengths[id as usize])).sum::<u64>();
-            }
-        }
-        let bits_per_byte = if bytes == 0 { f64::NAN } else { nll / std::f64::consts::LN_2 / bytes as f64 };
-        Ok(EvalReport { loss: nll / tokens as f64, tokens, bits_per_byte, routers: RouterMetrics::mean(&routers) })
-    }
-
     /// A copy of a parameter, or of its gradient in the last step, clipped.
     pub fn read(&self, name: &str, gradient: bool) -> Result<Vec<f32>> {
         let id =
             self.model.layout.find(name).ok_or_else(|| Error::Argument(format!("Cannot read \"{name}\": no parameter has this name")))?;
         let mut out = vec![0.0; self.model.layout.params[id].size()];
+        if gradient && self.comm().world() > 1 {
+            return Err(Error::Argument(format!(
+                "Cannot read the gradient of \"{name}\": its parts are with their owners, wanted one rank"
+            )));
+        }
         if gradient {
             self.backend.download(&mut out, &self.grads[id])?;
             out.iter_mut().for_each(|x| *x *= self.grad_scale);
@@ -314,7 +323,7 @@ fn blame<B: Backend>(error: Error, step: u64, b: &B, model: &Model<B>, grads: &[
     let Error::NotFinite { what, .. } = error else { return error };
     let bad = |buffers: &[B::F]| {
         let params = model.layout.params.iter().zip(buffers);
-        params.filter(|(p, x)| !b.sum_squares(x, p.size()).is_ok_and(f64::is_finite)).map(|(p, _)| p.name.clone()).next()
+        params.filter(|(p, x)| !b.sum_squares(x, 0, p.size()).is_ok_and(f64::is_finite)).map(|(p, _)| p.name.clone()).next()
     };
     let tensor = match (bad(&model.weights), bad(grads)) {
         (Some(name), _) => format!(" (first in the weights of {name})"),

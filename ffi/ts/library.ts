@@ -2,7 +2,7 @@
  * The native core as a process-wide singleton: opened at first use, never closed, since closing a library during a call
  * crashes and nothing is won by it.
  */
-import { dirname, join } from "@std/path";
+import { join } from "@std/path";
 import { BowlineError, Status } from "./status.ts";
 import { ABI_VERSION, type Library, SYMBOLS } from "./symbols.ts";
 
@@ -19,6 +19,12 @@ export interface CoreInfo {
 }
 
 let opened: { symbols: Library["symbols"]; path: string } | undefined;
+let carried: (() => string) | undefined;
+
+/** Lets a program that carries the libraries say in which folder they are; it is asked when one is first used. */
+export function carryLibraries(folder: () => string): void {
+  carried = folder;
+}
 
 /** The functions of the core. */
 export function core(): Library["symbols"] {
@@ -94,16 +100,10 @@ export function libraryCandidates(): string[] {
   const named = environment("BOWLINE_CORE");
   if (named) return [named];
   const file = { windows: "bowline.dll", darwin: "libbowline.dylib" }[Deno.build.os as string] ?? "libbowline.so";
+  if (carried) return [join(carried(), file)];
   const here = import.meta.dirname;
-  const targets = [
-    here && join(here, "..", "target"),
-    here && join(here, "ffi", "target"), // bundled into one module, which then stands at the root
-    environment("CARGO_TARGET_DIR"),
-  ];
-  return [
-    ...targets.filter((target) => target !== undefined).map((target) => join(target, "release", file)),
-    ...(Deno.build.standalone ? [join(dirname(Deno.execPath()), file)] : []),
-  ];
+  const targets = [here && join(here, "..", "target"), environment("CARGO_TARGET_DIR")];
+  return targets.filter((target) => target !== undefined).map((target) => join(target, "release", file));
 }
 
 /** An environment variable, or undefined where reading it is not granted: a library does not ask for permissions. */

@@ -1,6 +1,7 @@
 /** A trained model that writes and scores text. */
+import { type DeviceInfo, type DeviceOptions, deviceRequest } from "./device.ts";
 import { finishJob, type JobOptions } from "./job.ts";
-import { core, utf8 } from "./library.ts";
+import { core, readJson, utf8 } from "./library.ts";
 import type { ScoreReport, ScoreRequest } from "./score.ts";
 import { Status } from "./status.ts";
 
@@ -33,14 +34,7 @@ export interface GenerateOptions {
 }
 
 /** How a model runs. */
-export interface ModelOptions {
-  /**
-   * Threads.
-   *
-   * @default {0} all cores
-   */
-  readonly threads?: number;
-}
+export type ModelOptions = DeviceOptions;
 
 // The core asks for at least 256 bytes per token.
 const BUFFER_BYTES = 1024;
@@ -71,10 +65,16 @@ export class Model implements Disposable {
    */
   static async open(folder: string, options: ModelOptions = {}): Promise<Model> {
     const path = utf8(folder);
+    const device = utf8(JSON.stringify(deviceRequest(options)));
     const status = new Status();
-    const handle = await core().bowline_model_open(path, path.length, options.threads ?? 0, status.bytes);
+    const handle = await core().bowline_model_open(path, path.length, device, device.length, status.bytes);
     status.check();
     return new Model(handle);
+  }
+
+  /** Where it computes. */
+  device(): DeviceInfo {
+    return readJson((out, status) => core().bowline_model_device(this.#handle, out, out.length, status));
   }
 
   /**

@@ -5,7 +5,7 @@
  */
 
 /** The ABI this table was written for; the core must answer the same number. */
-export const ABI_VERSION = 4;
+export const ABI_VERSION = 5;
 
 /** All functions of the core. */
 export const SYMBOLS = {
@@ -15,6 +15,26 @@ export const SYMBOLS = {
     result: "u32", /* bytes */
   },
   bowline_probe: { parameters: ["u32" /* uint32_t threads */], result: "f64", /* GFLOP/s */ nonblocking: true },
+  bowline_device: {
+    parameters: [
+      "buffer", /* const uint8_t* device request */
+      "u32", /* uint32_t len */
+      "buffer", /* uint8_t* out */
+      "u32", /* uint32_t cap */
+      "buffer", /* Status* */
+    ],
+    result: "u32", /* bytes */
+  },
+  bowline_memory: {
+    parameters: [
+      "buffer", /* const uint8_t* request */
+      "u32", /* uint32_t len */
+      "buffer", /* uint8_t* out */
+      "u32", /* uint32_t cap */
+      "buffer", /* Status* */
+    ],
+    result: "u32", /* bytes */
+  },
   bowline_free: { parameters: ["u32" /* any handle */], result: "bool" },
   bowline_cancel: { parameters: ["u32" /* any handle */], result: "bool" },
 
@@ -24,7 +44,6 @@ export const SYMBOLS = {
       "u32", /* uint32_t len */
       "buffer", /* const uint8_t* device request */
       "u32", /* uint32_t len */
-      "u32", /* uint32_t threads, 0 = all cores */
       "buffer", /* Status* */
     ],
     result: "u32", /* handle or 0 */
@@ -32,6 +51,32 @@ export const SYMBOLS = {
   bowline_trainer_device: {
     parameters: ["u32", /* trainer */ "buffer", /* uint8_t* out */ "u32", /* uint32_t cap */ "buffer" /* Status* */],
     result: "u32", /* bytes */
+  },
+  bowline_trainer_memory: {
+    parameters: ["u32", /* trainer */ "buffer", /* uint8_t* out */ "u32", /* uint32_t cap */ "buffer" /* Status* */],
+    result: "u32", /* bytes */
+  },
+  bowline_place: {
+    parameters: ["buffer", /* uint8_t* out */ "u32", /* uint32_t cap */ "buffer" /* Status* */],
+    result: "u32", /* bytes */
+  },
+  bowline_trainer_ranks: {
+    parameters: ["u32", /* trainer */ "buffer", /* uint8_t* out */ "u32", /* uint32_t cap */ "buffer" /* Status* */],
+    result: "u32", /* bytes */
+  },
+  bowline_trainer_leave: {
+    parameters: ["u32", /* trainer */ "buffer" /* Status* */],
+    result: "i32",
+    nonblocking: true,
+  },
+  bowline_trainer_fail: {
+    parameters: [
+      "u32", /* trainer */
+      "buffer", /* const uint8_t* reason */
+      "u32", /* uint32_t len */
+      "buffer", /* Status* */
+    ],
+    result: "i32",
   },
   bowline_trainer_attach_data: {
     parameters: [
@@ -172,11 +217,16 @@ export const SYMBOLS = {
     parameters: [
       "buffer", /* const uint8_t* folder */
       "u32", /* uint32_t len */
-      "u32", /* uint32_t threads, 0 = all cores */
+      "buffer", /* const uint8_t* device request */
+      "u32", /* uint32_t len */
       "buffer", /* Status* */
     ],
     result: "u32", /* handle or 0 */
     nonblocking: true,
+  },
+  bowline_model_device: {
+    parameters: ["u32", /* model */ "buffer", /* uint8_t* out */ "u32", /* uint32_t cap */ "buffer" /* Status* */],
+    result: "u32", /* bytes */
   },
   bowline_score_new: {
     parameters: [

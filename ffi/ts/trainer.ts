@@ -1,8 +1,10 @@
 /** A model in training. */
 import type { Plan } from "../../experiments/plan.ts";
 import type { DataInfo, DataRequest } from "./data.ts";
-import { type Device, type DeviceInfo, deviceRequest } from "./device.ts";
+import { type DeviceInfo, type DeviceOptions, deviceRequest } from "./device.ts";
 import { core, readJson, utf8 } from "./library.ts";
+import type { Memory, Room } from "./memory.ts";
+import type { Ranks } from "./place.ts";
 import { Stats, type StatValues } from "./stats.ts";
 import { BowlineError, Status } from "./status.ts";
 
@@ -17,19 +19,14 @@ export interface Parameter {
 }
 
 /** How a trainer runs. */
-export interface TrainerOptions {
+export interface TrainerOptions extends DeviceOptions {
   /**
-   * Threads; the result does not depend on them.
+   * Whether the processes that a launcher (torchrun, mpirun, srun) started train together, this one among them. All then
+   * make the same calls in the same order, `leave` last.
    *
-   * @default {0} all cores
+   * @default {false}
    */
-  readonly threads?: number;
-  /**
-   * Where to compute. Devices round differently: a run that goes on elsewhere is close to the same run, not equal.
-   *
-   * @default {"cpu"}
-   */
-  readonly device?: Device;
+  readonly parallel?: boolean;
 }
 
 /**
@@ -59,26 +56,43 @@ export class Trainer implements Disposable {
    *
    * @param plan The resolved plan.
    * @param options How to run.
+   * @throws {BowlineError} if the device is not here, or has not enough memory: what would fit is said.
    */
   constructor(plan: Plan, options: TrainerOptions = {}) {
     this.#vocab = plan.model.vocab;
     const text = utf8(JSON.stringify(plan));
     const status = new Status();
-    const device = utf8(JSON.stringify(deviceRequest(options.device ?? "cpu")));
-    this.#handle = core().bowline_trainer_new(
-      text,
-      text.length,
-      device,
-      device.length,
-      options.threads ?? 0,
-      status.bytes,
-    );
+    const device = utf8(JSON.stringify(deviceRequest(options, options.parallel)));
+    this.#handle = core().bowline_trainer_new(text, text.length, device, device.length, status.bytes);
     status.check();
   }
 
   /** Where it computes. */
   device(): DeviceInfo {
     return this.#read((id, out, status) => core().bowline_trainer_device(id, out, out.length, status));
+  }
+
+  /** The memory that it takes there, and what there was before it did. */
+  memory(): { readonly needed: Memory; readonly room: Room | null } {
+    return this.#read((id, out, status) => core().bowline_trainer_memory(id, out, out.length, status));
+  }
+
+  /** Its place among the processes that train together. */
+  ranks(): Ranks {
+    return this.#read((id, out, status) => core().bowline_trainer_ranks(id, out, out.length, status));
+  }
+
+  /** Ends training for all processes together; the trainer is only to be disposed then. */
+  async leave(): Promise<void> {
+    await this.#run((id, status) => core().bowline_trainer_leave(id, status));
+  }
+
+  /** Tells the other processes that this one cannot go on, which ends them; does nothing where there are none. */
+  fail(reason: string): void {
+    const text = utf8(reason);
+    const status = new Status();
+    core().bowline_trainer_fail(this.#idle(), text, text.length, status.bytes);
+    status.check();
   }
 
   /** Reads, tokenizes and cuts the training data, or finds that in the cache. */

@@ -1,6 +1,8 @@
 // The CUDA runtime's errors, devices, streams and events, as far as one device that never runs behind has them.
 #include "runtime.h"
 
+#include <cstdlib>
+#include <cstring>
 #include <map>
 #include <mutex>
 
@@ -14,6 +16,13 @@ thread_local cudaError_t last_error = cudaSuccess;
 constexpr size_t default_dynamic_shared = 48 << 10;
 constexpr int most_shared = 227 << 10;
 constexpr int multiprocessors = 3;  // few, so that persistent kernels go round
+
+int first_capability() {
+  const char* text = getenv("BOWLINE_EMULATOR_CC");
+  return text ? int(strtol(text, nullptr, 10)) : 90;
+}
+
+int capability = first_capability();
 
 std::mutex mutex;
 std::map<const void*, int> dynamic_shared_limits;
@@ -76,8 +85,16 @@ cudaError_t cudaEventRecord(cudaEvent_t, cudaStream_t) { return cudaSuccess; }
 cudaError_t cudaEventSynchronize(cudaEvent_t) { return cudaSuccess; }
 cudaError_t cudaDeviceSynchronize() { return cudaSuccess; }
 
+// BOWLINE_EMULATOR_MISSING is a part that is not there: `driver` or `device`.
 cudaError_t cudaGetDeviceCount(int* count) {
-  *count = 1;
+  const char* missing = getenv("BOWLINE_EMULATOR_MISSING");
+  *count = missing ? 0 : 1;
+  if (!missing) return cudaSuccess;
+  return remember(strcmp(missing, "driver") == 0 ? cudaErrorInsufficientDriver : cudaErrorNoDevice);
+}
+
+cudaError_t cudaDriverGetVersion(int* version) {
+  *version = 13000;
   return cudaSuccess;
 }
 
@@ -98,8 +115,8 @@ cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int dev
   if (device != 0) return remember(cudaErrorInvalidDevice);
   switch (attribute) {
     case cudaDevAttrMultiProcessorCount: *value = multiprocessors; break;
-    case cudaDevAttrComputeCapabilityMajor: *value = 9; break;
-    case cudaDevAttrComputeCapabilityMinor: *value = 0; break;
+    case cudaDevAttrComputeCapabilityMajor: *value = capability / 10; break;
+    case cudaDevAttrComputeCapabilityMinor: *value = capability % 10; break;
     case cudaDevAttrMaxSharedMemoryPerBlockOptin: *value = most_shared; break;
   }
   return cudaSuccess;
@@ -129,3 +146,5 @@ const char* cudaGetErrorName(cudaError_t error) {
 }
 
 const char* cudaGetErrorString(cudaError_t error) { return cudaGetErrorName(error); }
+
+void emulator_set_capability(unsigned value) { capability = int(value); }

@@ -68,6 +68,7 @@ cudaError_t cudaEventSynchronize(cudaEvent_t event);
 
 cudaError_t cudaDeviceSynchronize();
 cudaError_t cudaGetDeviceCount(int* count);
+cudaError_t cudaDriverGetVersion(int* version);
 cudaError_t cudaGetDevice(int* device);
 cudaError_t cudaSetDevice(int device);
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device);
@@ -88,6 +89,10 @@ cudaError_t set_kernel_attribute(const void* kernel, cudaFuncAttribute attribute
 size_t most_dynamic_shared(const void* kernel);
 
 }  // namespace emulator
+
+// The compute capability that the device says it has, 80 or 90; BOWLINE_EMULATOR_CC is the first value, else 90. What
+// instructions there are does not depend on it.
+extern "C" __attribute__((visibility("default"))) void emulator_set_capability(unsigned capability);
 
 template <class Kernel>
 cudaError_t cudaFuncSetAttribute(Kernel* kernel, cudaFuncAttribute attribute, int value) {

@@ -4,21 +4,34 @@
 
 #include <cstring>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "gpu.h"
 #include "kernels.h"
 
+struct Cublas;
+
 struct bowline_device {
   int ordinal;
+  // Multiprocessors.
+  int64_t processors;
   // Blocks of the largest grid: enough to fill the device; kernels stride over the rest.
   int64_t max_blocks;
-  // Working memory of one call, kept for the next one.
+  // Whether the device runs wgmma and this library has it.
+  bool has_wgmma;
+  // Working memory of one call, kept for the next one; the most that a call wanted; pieces beyond, by their places.
   char* scratch;
-  size_t scratch_bytes;
+  size_t scratch_bytes, scratch_wanted;
+  std::vector<std::pair<size_t, void*>> beyond;
   // Of products.
   int precision;
   // Reason of the last failure.
   std::string error;
+  // Null until the first product that asks for it.
+  Cublas* cublas = nullptr;
+  // The ranks that were joined, or null.
+  struct bowline_comm* comm = nullptr;
 };
 
 // Threads of a block, unless a kernel says otherwise: 8 warps.
@@ -62,23 +75,49 @@ class Call {
   // Blocks of a launch whose work is known on the device only.
   unsigned full_grid() const { return static_cast<unsigned>(device_->max_blocks); }
 
-  // Working memory of `bytes` bytes of unspecified content until the next call, or null after an error.
+  bool is_ok() const { return status_ == BOWLINE_OK; }
+  bowline_device& device() { return *device_; }
+  int64_t processors() const { return device_->processors; }
+  bool is_bf16() const { return device_->precision == BOWLINE_BF16; }
+  bool has_wgmma() const { return device_->has_wgmma; }
+
+  // A piece of working memory of unspecified content, until the call ends or gives it back; null after an error. What
+  // the working memory does not hold is allocated apart; the next call finds it large enough.
   char* scratch(size_t bytes) {
-    if (bytes > device_->scratch_bytes) {
-      check(cudaFree(device_->scratch));
-      device_->scratch = nullptr;
-      device_->scratch_bytes = 0;
-      void* memory = nullptr;
-      if (!check(cudaMalloc(&memory, bytes))) return nullptr;
-      device_->scratch = static_cast<char*>(memory);
-      device_->scratch_bytes = bytes;
+    if (used_ == 0) grow();
+    if (status_ != BOWLINE_OK) return nullptr;
+    const size_t place = used_, end = place + (bytes + PIECE - 1) / PIECE * PIECE;
+    void* memory = device_->scratch + place;
+    if (end > device_->scratch_bytes) {
+      if (!check(cudaMalloc(&memory, end - place))) return nullptr;
+      device_->beyond.emplace_back(place, memory);
+      if (end > device_->scratch_wanted) device_->scratch_wanted = end;
     }
-    return status_ == BOWLINE_OK ? device_->scratch : nullptr;
+    used_ = end;
+    return static_cast<char*>(memory);
   }
 
   template <class T>
   T* scratch_of(size_t n) {
     return reinterpret_cast<T*>(scratch(n * sizeof(T)));
+  }
+
+  // How much of the working memory is taken, and giving back all that was taken since.
+  size_t taken() const { return used_; }
+  void give_back(size_t taken) {
+    used_ = taken;
+    while (!device_->beyond.empty() && device_->beyond.back().first >= taken) {
+      check(cudaFree(device_->beyond.back().second));
+      device_->beyond.pop_back();
+    }
+  }
+
+  // Frees all working memory.
+  void free_scratch() {
+    give_back(0);
+    check(cudaFree(device_->scratch));
+    device_->scratch = nullptr;
+    device_->scratch_bytes = 0;
   }
 
   // Copies between host and device memory and waits for it.
@@ -87,7 +126,40 @@ class Call {
   }
 
  private:
+  // Pieces start at multiples of it: what a GPU's own allocations are aligned to.
+  static constexpr size_t PIECE = 256;
+
+  // Makes the working memory as large as a call wanted it. Where there is no room for all of it any more, the pieces are
+  // allocated apart.
+  void grow() {
+    give_back(0);
+    if (device_->scratch_wanted <= device_->scratch_bytes) return;
+    free_scratch();
+    void* memory = nullptr;
+    if (cudaMalloc(&memory, device_->scratch_wanted) == cudaSuccess) {
+      device_->scratch = static_cast<char*>(memory);
+      device_->scratch_bytes = device_->scratch_wanted;
+    } else {
+      cudaGetLastError();  // forgotten: it is no failure of the call
+    }
+    device_->scratch_wanted = device_->scratch_bytes;
+  }
+
   bowline_device* device_;
   const char* action_;
+  size_t used_ = 0;
   bowline_status status_ = BOWLINE_OK;
+};
+
+// Gives back at its end the working memory that was taken in its scope.
+class Scope {
+ public:
+  explicit Scope(Call& call) : call_(call), taken_(call.taken()) {}
+  ~Scope() { call_.give_back(taken_); }
+  Scope(const Scope&) = delete;
+  Scope& operator=(const Scope&) = delete;
+
+ private:
+  Call& call_;
+  size_t taken_;
 };

@@ -3,6 +3,7 @@
 // / DEPTH.
 #pragma once
 
+#include "cast.cuh"
 #include "threads.cuh"
 
 // Element (i, j) lies at `data[i * row + j * col]`; one of the strides is 1.
@@ -13,18 +14,27 @@ struct Matrix {
 };
 
 // `count` products one after the other: `out = alpha a b`, or `out += alpha a b` when `is_added`. `a` (m, k), `b` (k,
-// n), `out` (m, n); the matrices of the next product lie `..._step` elements further.
+// n), `out` (m, n); the matrices of the next product lie right behind.
 struct Products {
   Matrix<float> out;
   Matrix<const float> a, b;
   int64_t m, n, k;
   float alpha = 1.0f;
   bool is_added = false;
-  int64_t count = 1, out_step = 0, a_step = 0, b_step = 0;
+  int64_t count = 1;
+  // `b` is the transpose of `a`, or both are symmetric and the same: so `out` is symmetric, too.
+  bool is_symmetric = false;
+  // In f32, whatever the precision of the device.
+  bool is_f32 = false;
+  // Copies of `a` and of the transpose of `b` that were made before, of any product in bf16.
+  Factor a_copy = {}, b_copy = {};
 };
 
-// Launches them.
+// Launches them, in the precision of the device.
 void multiply(Call& call, const Products& products);
+
+// The copy in bf16 of `count` matrices (rows, k), whose sum is over k.
+Factor round_factor(Call& call, Matrix<const float> x, int64_t count, int64_t rows, int64_t k);
 
 constexpr int TILE = 64;
 constexpr int DEPTH = 16;

@@ -30,11 +30,20 @@
 
 #define GPU_SPIN_YIELD() ((void)0)
 
+// Whether this compilation is one for sm_90a, whose wgmma and setmaxnreg no later architecture has.
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+#define GPU_HAS_WGMMA 1
+#else
+#define GPU_HAS_WGMMA 0
+#endif
+
 #include "ptx/sm_80.h"
 #include "ptx/sm_90.h"
 #include "ptx/sm_90a.h"
 
 #else
+
+#define GPU_HAS_WGMMA 1
 
 #include "../emulator/cuda.h"
 

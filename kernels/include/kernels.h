@@ -1,6 +1,7 @@
 /*
  * The kernel library as plain C: what the core calls, built for a GPU or for the emulator. Shapes and letters are those
- * of ffi/src/backend.rs, whose ops these are, in f32.
+ * of ffi/src/backend.rs, whose ops these are. All that they read and write is f32; `bowline_set_precision` says how they
+ * multiply matrices.
  *
  * Pointers to f32 and i32 are device memory, row-major; a pointer called `host_...` is host memory. Order of arguments:
  * outputs, saved, inputs, dims. Calls on one device are made one at a time and run in their order; only copies to the
@@ -17,7 +18,7 @@ extern "C" {
 #endif
 
 /* Version of these functions; ffi/src/cuda/library.rs wants the same. */
-#define BOWLINE_KERNELS_ABI 2
+#define BOWLINE_KERNELS_ABI 3
 
 #define BOWLINE_API __attribute__((visibility("default")))
 
@@ -48,6 +49,8 @@ typedef struct bowline_device bowline_device;
 
 /* BOWLINE_KERNELS_ABI of the library. */
 BOWLINE_API uint32_t bowline_kernels_abi(void);
+/* Number of devices; 0 where there is no driver. */
+BOWLINE_API uint32_t bowline_device_count(void);
 /* Opens device `ordinal`. `*device` is set in any case, so that `bowline_error` can be asked, and is to be closed. */
 BOWLINE_API int bowline_open(bowline_device** device, uint32_t ordinal);
 /* Sets a bowline_precision for the calls from now on; BOWLINE_F32 at first. */
@@ -56,9 +59,12 @@ BOWLINE_API int bowline_set_precision(bowline_device* device, int precision);
 BOWLINE_API int bowline_close(bowline_device* device);
 /* Writes the reason of the last failure, zero-terminated and cut to `size` bytes. */
 BOWLINE_API int bowline_error(bowline_device* device, char* host_text, size_t size);
-/* Writes the name, zero-terminated and cut to `size` bytes, and the bytes of memory in all and free. */
+/* Writes the name, zero-terminated and cut to `size` bytes, the bytes of memory in all and free, and the newest CUDA
+ * that the driver knows, 13020 for 13.2. */
 BOWLINE_API int bowline_info(bowline_device* device, char* host_name, size_t size, uint64_t* host_total,
-                             uint64_t* host_free);
+                             uint64_t* host_free, int32_t* host_driver);
+/* Writes the bytes of working memory that are kept for calls to come: the most that one took so far. */
+BOWLINE_API int bowline_working(bowline_device* device, uint64_t* host_bytes);
 
 /* --- memory --- */
 
@@ -69,6 +75,34 @@ BOWLINE_API int bowline_release(bowline_device* device, void* memory);
 BOWLINE_API int bowline_upload(bowline_device* device, void* out, const void* host_x, size_t bytes);
 /* Overwrites host memory. */
 BOWLINE_API int bowline_download(bowline_device* device, void* host_out, const void* x, size_t bytes);
+
+/* --- collectives, between the devices of several processes --- */
+
+/* The library of NCCL is opened by the first of these calls: libnccl.so.2, or what the environment variable BOWLINE_NCCL
+ * names. All ranks make the same calls in the same order. */
+
+/* Writes a new id for a group of ranks; `size` is at least 128. One rank makes it and gives it to all. */
+BOWLINE_API int bowline_comm_id(bowline_device* device, char* host_id, size_t size);
+/* Joins the group of an id as `rank` of `world`; waits for the others. */
+BOWLINE_API int bowline_comm_join(bowline_device* device, const char* host_id, size_t size, uint32_t rank,
+                                  uint32_t world);
+/* Begins moves of what was computed until now. They are made together, beside what is computed meanwhile. */
+BOWLINE_API int bowline_comm_begin(bowline_device* device);
+/* `x` (n) of rank `owner` becomes the sum over ranks; that of others is of no use afterwards. */
+BOWLINE_API int bowline_comm_reduce(bowline_device* device, float* x, size_t n, uint32_t owner);
+/* `x` (n) becomes that of rank `owner`. */
+BOWLINE_API int bowline_comm_broadcast(bowline_device* device, float* x, size_t n, uint32_t owner);
+/* `x` (n) of rank 0 becomes that of rank `owner`, another; no other rank calls it. */
+BOWLINE_API int bowline_comm_deliver(bowline_device* device, float* x, size_t n, uint32_t owner);
+/* Starts the moves since `bowline_comm_begin`. */
+BOWLINE_API int bowline_comm_end(bowline_device* device);
+/* What is computed from now on comes after the moves. */
+BOWLINE_API int bowline_comm_finish(bowline_device* device);
+/* Overwrites `host_out` (world, n) with the `host_x` (n) of every rank. */
+BOWLINE_API int bowline_comm_gather(bowline_device* device, double* host_out, const double* host_x, size_t n,
+                                    size_t world);
+/* Leaves the group. */
+BOWLINE_API int bowline_comm_leave(bowline_device* device);
 
 /* --- elementwise --- */
 
@@ -100,17 +134,17 @@ BOWLINE_API int bowline_rmsnorm_forward(bowline_device* device, float* out, cons
 BOWLINE_API int bowline_rmsnorm_backward(bowline_device* device, float* d_x, float* d_w, const float* x, const float* w,
                                          const float* d_out, size_t rows, size_t d, float eps);
 
-/* --- linear --- */
+/* --- linear: in f32 when `is_f32`, whatever the precision --- */
 
 /* Overwrites `out` (R, O) with `x w^T`. `x` (R, I), `w` (O, I). */
 BOWLINE_API int bowline_linear_forward(bowline_device* device, float* out, const float* x, const float* w, size_t rows,
-                                       size_t o, size_t i);
+                                       size_t o, size_t i, int is_f32);
 /* Adds `d_out w` into `d_x` (R, I). `d_out` (R, O), `w` (O, I). */
 BOWLINE_API int bowline_linear_backward_input(bowline_device* device, float* d_x, const float* d_out, const float* w,
-                                              size_t rows, size_t o, size_t i);
+                                              size_t rows, size_t o, size_t i, int is_f32);
 /* Adds `d_out^T x` into `d_w` (O, I). `d_out` (R, O), `x` (R, I). */
 BOWLINE_API int bowline_linear_backward_weight(bowline_device* device, float* d_w, const float* d_out, const float* x,
-                                               size_t rows, size_t o, size_t i);
+                                               size_t rows, size_t o, size_t i, int is_f32);
 
 /* --- clamp --- */
 
@@ -128,7 +162,7 @@ BOWLINE_API int bowline_rope_forward(bowline_device* device, float* x, size_t st
 BOWLINE_API int bowline_rope_backward(bowline_device* device, float* d_x, size_t start, size_t batch, size_t seq,
                                       size_t heads, size_t p, float theta);
 
-/* --- attention: P is at most 256 --- */
+/* --- attention: P is at most 256; over a cache it is in f32 always --- */
 
 /* Overwrites `out` (B, S, H, P) and `lse` (B, H, S). `q` (B, S, H, P), `k`, `v` (B, S, Hkv, P). */
 BOWLINE_API int bowline_attention_forward(bowline_device* device, float* out, float* lse, const float* q,
@@ -173,18 +207,18 @@ BOWLINE_API int bowline_permute(bowline_device* device, float* rows, const float
 BOWLINE_API int bowline_combine(bowline_device* device, float* out, const float* rows, const int32_t* row_of_slot,
                                 size_t t, size_t k, size_t d);
 
-/* --- grouped_linear: `offsets` (E+1) is read on the device --- */
+/* --- grouped_linear: `offsets` (E+1) is read on the device; N is `most_rows` at most --- */
 
 /* Overwrites `out` (N, O): row r of expert e is `w[e] x[r]`. `x` (N, I), `w` (E, O, I). */
 BOWLINE_API int bowline_grouped_linear_forward(bowline_device* device, float* out, const float* x, const float* w,
-                                               const int32_t* offsets, size_t e, size_t o, size_t i);
+                                               const int32_t* offsets, size_t most_rows, size_t e, size_t o, size_t i);
 /* Overwrites `d_x` (N, I) with `d_out[r] w[e]`. `d_out` (N, O), `w` (E, O, I). */
 BOWLINE_API int bowline_grouped_linear_backward_input(bowline_device* device, float* d_x, const float* d_out,
-                                                      const float* w, const int32_t* offsets, size_t e, size_t o,
+                                                      const float* w, const int32_t* offsets, size_t most_rows, size_t e, size_t o,
                                                       size_t i);
 /* Adds `d_out[rows of e]^T x[rows of e]` into `d_w[e]` (E, O, I). `d_out` (N, O), `x` (N, I). */
 BOWLINE_API int bowline_grouped_linear_backward_weight(bowline_device* device, float* d_w, const float* d_out,
-                                                       const float* x, const int32_t* offsets, size_t e, size_t o,
+                                                       const float* x, const int32_t* offsets, size_t most_rows, size_t e, size_t o,
                                                        size_t i);
 
 /* --- swiglu --- */

@@ -9,6 +9,7 @@ import { randomTokens } from "../../cli/bench/steps.ts";
 import { render } from "../../cli/bench/table.ts";
 import { countFlops, manifest, resolve } from "../../experiments/mod.ts";
 import { Trainer } from "../../ffi/ts/trainer.ts";
+import { hasEmulator } from "../shared.ts";
 
 const plan = resolve(manifest({
   name: "micro",
@@ -54,6 +55,17 @@ Deno.test("speed follows from the time of a step, the share from the probe", asy
   assert.ok(Math.abs(gflops! * step! * 1e6 / countFlops(plan).perStep.total - 1) < 1e-12);
   assert.equal(share, gflops! / probe.all_gflops);
 });
+
+Deno.test(
+  "steps on a device have its name, and no share of the probe of the CPU",
+  { ignore: !hasEmulator() },
+  async () => {
+    const options = { seconds: 0, onFailure: never, device: "cuda-emulated", precision: "f32" } as const;
+    const [row] = (await bench([{ ...micro, minSteps: 1 }], options)).cases;
+    assert.deepEqual([row!.name, row!.share], ["micro cuda-emulated f32", null]);
+    assert.ok(row!.tokens_per_s! > 0);
+  },
+);
 
 Deno.test("a loss that differs from the golden one is not reported", async () => {
   const failures: unknown[] = [];

@@ -68,6 +68,11 @@ Deno.test("experiments submit gives the main runs 4 GPUs", async () => {
     await assertParse(workspace);
     const job = await Deno.readTextFile(workspace.at("jobs/olmoe-tiny-g4.sh"));
     assert.match(job, scheduler === "slurm" ? /^#SBATCH --gpus-per-node=4$/m : /CUDA_VISIBLE_DEVICES.*0,1,2,3/);
+    // one process for each
+    assert.match(
+      job,
+      scheduler === "slurm" ? /^train=\(srun --ntasks-per-node=4 --kill-on-bad-exit=1 /m : /^train=\(mpirun -n 4 /m,
+    );
   }
 });
 
@@ -100,7 +105,16 @@ Deno.test("a slurm job goes back into the queue after a failure and at its time 
 
 Deno.test("a shell script starts a run again after a failure, and the run goes on", async () => {
   await using workspace = await Workspace.make();
-  await submit(workspace, workspace.manifest, "--scheduler", "shell", "--program", await writeFlaky(workspace));
+  await submit(
+    workspace,
+    workspace.manifest,
+    "--scheduler",
+    "shell",
+    "--device",
+    "cpu",
+    "--program",
+    await writeFlaky(workspace),
+  );
   const { code, stderr } = await system(workspace, "bash", "jobs/submit.sh");
   assert.equal(code, 0, stderr);
   assert.match(stderr, /^micro: attempt 1 of 6 ended with exit code 137$/m);
@@ -118,7 +132,19 @@ Deno.test("a shell script gives up after its retries, and at once where they wou
     name: "second",
   });
   const program = "bash 'a program.sh'";
-  await submit(workspace, workspace.manifest, other, "--scheduler", "shell", "--retries", "2", "--program", program);
+  await submit(
+    workspace,
+    workspace.manifest,
+    other,
+    "--scheduler",
+    "shell",
+    "--device",
+    "cpu",
+    "--retries",
+    "2",
+    "--program",
+    program,
+  );
   for (const [exit, attempts] of [[1, 3], [2, 1]] as const) {
     const script = `echo "$2" >> attempts; case $2 in */micro.json) exit ${exit} ;; esac`;
     await Deno.writeTextFile(workspace.at("a program.sh"), script);

@@ -42,6 +42,8 @@ export class Workspace implements AsyncDisposable {
   readonly manifest: string;
   /** The text's file. */
   readonly text: string;
+  /** Further variables of the environment of what is started. */
+  readonly env: Record<string, string> = {};
 
   private constructor(path: string) {
     this.path = path;
@@ -83,14 +85,24 @@ export class Workspace implements AsyncDisposable {
     return finish(this.start(...args));
   }
 
+  /** Runs the program in the folder with more variables in its environment. */
+  runWith(variables: Record<string, string>, ...args: string[]): Promise<Outcome> {
+    return finish(this.#spawn(Deno.execPath(), [...FLAGS, MAIN, ...args], false, variables));
+  }
+
   /** Runs the program in the folder, where it can write no file of more than `kilobytes`. */
   runLimited(kilobytes: number, ...args: string[]): Promise<Outcome> {
     const script = `trap "" XFSZ; ulimit -f ${kilobytes}; exec "$@"`;
     return finish(this.#spawn("bash", ["-c", script, "bash", Deno.execPath(), ...FLAGS, MAIN, ...args]));
   }
 
-  #spawn(command: string, args: string[], detached = false): Deno.ChildProcess {
-    const env = { BOWLINE_CACHE: this.at("cache"), NO_COLOR: "1" };
+  #spawn(
+    command: string,
+    args: string[],
+    detached = false,
+    variables: Record<string, string> = {},
+  ): Deno.ChildProcess {
+    const env = { BOWLINE_CACHE: this.at("cache"), NO_COLOR: "1", ...this.env, ...variables };
     const options = { args, cwd: this.path, env, detached, stdout: "piped", stderr: "piped" } as const;
     return new Deno.Command(command, options).spawn();
   }
@@ -138,7 +150,8 @@ export class Workspace implements AsyncDisposable {
   }
 }
 
-async function finish(child: Deno.ChildProcess): Promise<Outcome> {
+/** Waits for a program and returns how it ended. */
+export async function finish(child: Deno.ChildProcess): Promise<Outcome> {
   const { code, stdout, stderr } = await child.output();
   const text = new TextDecoder();
   return { code, stdout: text.decode(stdout), stderr: text.decode(stderr) };

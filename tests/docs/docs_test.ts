@@ -34,7 +34,23 @@ Deno.test("CONTRIBUTING gives a reason for every dependency", async () => {
   const inTests = [...(await read("tests/tokenizers/cl100k_test.ts")).matchAll(/from "npm:(.+?)@/g)].map((match) =>
     match[1]!
   );
-  assert.deepEqual(listed.sort(), [...crates, ...packages, ...inTests, "commander"].sort());
+  const wheels = [...(await read("kernels/toolchain.txt")).matchAll(/^([\w-]+)==/gm)].map((match) => match[1]!);
+  assert.equal(wheels.length, 5);
+  assert.deepEqual(listed.sort(), [...crates, ...packages, ...wheels, ...inTests, "commander"].sort());
+});
+
+Deno.test("CI runs tasks and scripts that are there, with one version of Deno", async () => {
+  const { tasks } = JSON.parse(await read("deno.json"));
+  const folder = new URL(".github/workflows/", root);
+  const workflows = await Array.fromAsync(Deno.readDir(folder), ({ name }) => read(`.github/workflows/${name}`));
+  const text = [...await Promise.all(workflows), await read(".ci/run")].join("\n");
+  const used = [...text.matchAll(/\bdeno(?:@\S+)? task (\S+)/g)].map((match) => match[1]!);
+  assert.ok(used.length > 5);
+  assert.deepEqual(used.filter((name) => !(name in tasks)), []);
+  assert.equal(new Set([...text.matchAll(/deno@(\d[\d.]*)/g)].map((match) => match[1])).size, 1);
+  for (const [script] of text.matchAll(/\.ci\/\w+/g)) {
+    assert.ok((await Deno.stat(new URL(script, root))).isFile, script);
+  }
 });
 
 /** How a command of the README is made short, and what it depends on; the rest runs as it stands. */

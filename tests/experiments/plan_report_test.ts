@@ -8,7 +8,7 @@ Deno.test("the report as JSON has counts, costs, banks and sites, all finite", (
   const { json } = planReport(p);
   assert.deepEqual(
     Object.keys(json),
-    ["name", "parameters", "memory", "flops", "bytes", "time", "banks", "sites"],
+    ["name", "parameters", "memory", "fit", "flops", "bytes", "time", "banks", "sites"],
   );
   assert.deepEqual(json.parameters, countParameters(p));
   assert.deepEqual(JSON.parse(JSON.stringify(json)), json, "nothing is lost in JSON, so no number is infinite");

@@ -1,6 +1,15 @@
 /** Devices at the C border: what is told where there is none, and the model on the emulated GPU against the processor. */
 import assert from "node:assert/strict";
-import { type BowlineError, coreInfo, type Device, type Plan, plan, Trainer } from "@bowline/bowline";
+import {
+  type BowlineError,
+  coreInfo,
+  type Device,
+  deviceInfo,
+  type DeviceOptions,
+  type Plan,
+  plan,
+  Trainer,
+} from "@bowline/bowline";
 import { hasEmulator } from "../shared.ts";
 
 coreInfo(); // opened here and not in a test, which would seem to leak it
@@ -51,10 +60,27 @@ Deno.test("auto without kernels takes the CPU and says why", () => {
   });
 });
 
+Deno.test("bf16 is the precision of devices that have it, unless told, and no other device takes it", () => {
+  assert.equal(deviceInfo().precision, "f32");
+  assert.throws(
+    () => deviceInfo({ precision: "bf16" }),
+    /^BowlineError: Cannot compute in bf16 on the device cpu: wanted /,
+  );
+  withoutKernels(() => {
+    assert.throws(
+      () => deviceInfo({ device: "auto", precision: "bf16" }),
+      /on the device cpu \(Cannot load .*\): wanted/,
+    );
+  });
+  if (!hasEmulator()) return;
+  const precision = (options: DeviceOptions) => deviceInfo({ device: "cuda-emulated", ...options }).precision;
+  assert.deepEqual([precision({}), precision({ precision: "f32" })], ["bf16", "f32"]);
+});
+
 Deno.test("steps on the emulated GPU are those of the CPU within rounding", { ignore: !hasEmulator() }, async () => {
   const losses = async (device: Device) => {
-    using trainer = new Trainer(tiny(), { device });
-    assert.equal(trainer.device().name, device);
+    using trainer = new Trainer(tiny(), { device, precision: "f32" });
+    assert.deepEqual([trainer.device().name, trainer.device().precision], [device, "f32"]);
     const steps = [];
     for (let step = 0; step < 3; step++) steps.push(await trainer.stepTokens(tokens));
     const { evalLoss } = await trainer.evaluateTokens(tokens);

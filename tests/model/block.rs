@@ -53,7 +53,8 @@ impl Half for FeedForward {
         // The router's own losses are in the checks of whole models.
         let loss = RouterLoss { balance: 0.0, counts: BalanceCounts::TopK, z: 0.0 };
         let (saved, d) = (&self.saved, model.layout.width);
-        ffn::backward(cpu, d_h, grads, saved, &mut self.scratch, &model.weights, site, loss, d, self.tokens).expect("backward");
+        let stats = saved.routed(site).map(|moe| moe.stats.clone()).unwrap_or_default();
+        ffn::backward(cpu, d_h, grads, saved, &mut self.scratch, &model.weights, site, loss, &stats, d, self.tokens).expect("backward");
     }
 }
 

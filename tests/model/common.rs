@@ -1,6 +1,7 @@
 //! Micro plans and batches.
 
 use bowline::cpu::Cpu;
+use bowline::cuda::{Cuda, Kind, Precision};
 use bowline::data::Watch;
 use bowline::layout::Layout;
 use bowline::model::Model;
@@ -166,6 +167,16 @@ impl Micro {
         let mut rng = rng(seed);
         (0..batch * (self.seq_len + 1)).map(|_| (rng.next_u32() as usize % VOCAB) as i32).collect()
     }
+}
+
+/// The emulated GPU, with working memory of its own; none where it is not built, which CI does not allow.
+pub fn emulated(precision: Precision) -> Option<Cuda> {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../kernels/build");
+    if std::env::var_os("BOWLINE_KERNELS").is_none() && !folder.join(Kind::Emulated.file()).is_file() && std::env::var_os("CI").is_none() {
+        eprintln!("skip the emulated GPU: it is not built; run \"deno task build:emulated\"");
+        return None;
+    }
+    Some(Cuda::open(Kind::Emulated, precision, &[folder]).expect("the emulated GPU"))
 }
 
 pub fn rng(seed: u64) -> ChaCha8Rng {

@@ -25,7 +25,7 @@ fn every_split_of_a_sequence_gives_the_losses_of_the_whole() {
         unwatched(|w| workspace.forward(&cpu, &model, w)).expect("forward");
         let want = workspace.losses(&cpu, &model).expect("losses");
         for pieces in [vec![1; 12], vec![12], vec![5, 1, 6]] {
-            let mut decoder = Decoder::new(&cpu, &model, 12).expect("memory");
+            let mut decoder = Decoder::new(&cpu, &model.layout, 12).expect("memory");
             let mut at = 0;
             for piece in pieces {
                 let logits = decoder.push(&cpu, &model, &tokens[at..at + piece]).expect("room");
@@ -41,7 +41,7 @@ fn every_split_of_a_sequence_gives_the_losses_of_the_whole() {
 fn a_full_cache_refuses_more() {
     let cpu = Cpu::new(1).expect("threads");
     let model: Model<Cpu> = OLMOE.model(&cpu);
-    let mut decoder = Decoder::new(&cpu, &model, 3).expect("memory");
+    let mut decoder = Decoder::new(&cpu, &model.layout, 3).expect("memory");
     decoder.push(&cpu, &model, &[1, 2]).expect("room");
     let error = decoder.push(&cpu, &model, &[3, 4]).expect_err("two more do not fit").to_string();
     assert_eq!(error, "Cannot append 2 tokens at position 2: wanted 1 to 1");

@@ -1,11 +1,13 @@
-//! The model and its training on the CPU: gradients of blocks and of whole models, the law of tied banks, the cache of keys and values,
-//! and what makes two runs equal to the bit.
+//! The model and its training: gradients of blocks and of whole models, the law of tied banks, the cache of keys and values,
+//! and what makes two runs equal to the bit; on the CPU, and on the emulated GPU what must be the same there.
 
 mod block;
 mod common;
 mod decoder;
+mod devices;
 mod gradient;
 mod init;
+mod memory;
 mod metrics;
 mod plan;
 mod score;

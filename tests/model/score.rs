@@ -61,7 +61,7 @@ fn greedy_is_the_likeliest_token_at_every_place() {
     let cpu = Cpu::new(1).expect("a thread");
     let model = OLMOE.model(&cpu);
     let context = tokens(1, 6);
-    let mut decoder = bowline::model::decoder::Decoder::new(&cpu, &model, 20).expect("memory");
+    let mut decoder = bowline::model::decoder::Decoder::new(&cpu, &model.layout, 20).expect("memory");
     let mut next = context.clone();
     let continuation: Vec<i32> = (0..5)
         .map(|_| {

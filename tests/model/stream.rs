@@ -104,7 +104,7 @@ fn steps(trainer: &mut Trainer<Cpu>, count: usize) {
     }
 }
 
-fn saved(trainer: &Trainer<Cpu>, folder: &Path) -> Vec<Vec<u8>> {
+fn saved(trainer: &mut Trainer<Cpu>, folder: &Path) -> Vec<Vec<u8>> {
     trainer.save(folder).expect("save");
     ["model.safetensors", "optimizer.safetensors", "state.json", "tokenizer.json"]
         .map(|name| std::fs::read(folder.join(name)).expect("saved"))
@@ -124,7 +124,7 @@ fn a_run_on_a_stream_goes_on_from_its_checkpoint() {
     steps(&mut rest, 3);
     rest.load(&at_7).expect("load");
     steps(&mut rest, 13);
-    assert!(saved(&whole, &dir.path().join("a")) == saved(&rest, &dir.path().join("b")), "the bits differ");
+    assert!(saved(&mut whole, &dir.path().join("a")) == saved(&mut rest, &dir.path().join("b")), "the bits differ");
     assert!(whole.windows().expect("data").epochs() >= 1.0, "the source started over on the way");
     let evaluate = |trainer: &mut Trainer<Cpu>, batches| {
         let report = unwatched(|w| trainer.evaluate(batches, w)).expect("evaluation");
@@ -149,5 +149,5 @@ fn a_run_that_its_data_stops_can_be_saved_and_gone_on_with() {
     let done = rest.windows().map(|windows| windows.state());
     assert!(matches!(done, Some(bowline::data::WindowsState::Stream(state)) if (4..80).contains(&state.windows)));
     while unwatched(|w| rest.step(w)).expect("step").step < 20 {}
-    assert!(saved(&whole, &dir.path().join("a")) == saved(&rest, &dir.path().join("b")), "the bits differ");
+    assert!(saved(&mut whole, &dir.path().join("a")) == saved(&mut rest, &dir.path().join("b")), "the bits differ");
 }

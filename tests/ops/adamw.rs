@@ -1,7 +1,9 @@
 //! AdamW.
 
 use crate::common::*;
+use crate::emulator::on_emulator;
 use bowline::backend::{AdamwStep, AdamwUpdate, Backend};
+use bowline::cuda::Precision;
 
 #[derive(Clone)]
 struct Adamw {
@@ -37,7 +39,7 @@ impl Case for Adamw {
             self.parameters.iter().map(|(p, lr)| (p.each_ref().map(|v| Floats::new(b, v)), p[0].len(), *lr)).collect();
         let mut updates: Vec<_> = buffers
             .iter_mut()
-            .map(|([w, m, v, g], n, lr)| AdamwUpdate { w: &mut w.buf, m: &mut m.buf, v: &mut v.buf, g: &g.buf, n: *n, lr: *lr })
+            .map(|([w, m, v, g], n, lr)| AdamwUpdate { w: &mut w.buf, m: &mut m.buf, v: &mut v.buf, g: &g.buf, at: 0, n: *n, lr: *lr })
             .collect();
         b.adamw_step(&mut updates, self.step).unwrap();
         drop(updates);
@@ -74,13 +76,34 @@ fn adamw() {
 }
 
 #[test]
+fn a_part_of_a_parameter_is_updated_as_in_the_whole() {
+    fn run<B: Backend>(b: &B, at: usize, n: usize) -> Vec<f32> {
+        let values = |scale: f32| (0..40_000).map(|i| scale * (i as f32).sin()).collect::<Vec<_>>();
+        let (mut w, g) = (Floats::new(b, &values(1.0)), Floats::new(b, &values(0.3)));
+        let [mut m, mut v] = [(); 2].map(|()| Floats::new(b, &vec![0.0; n]));
+        let step = AdamwStep { beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 0.1, update: 1, grad_scale: 1.0 };
+        b.adamw_step(&mut [AdamwUpdate { w: &mut w.buf, m: &mut m.buf, v: &mut v.buf, g: &g.buf, at, n, lr: 0.1 }], step).unwrap();
+        w.read(b)
+    }
+    let b = &cpus()[0];
+    let (whole, untouched) = (run(b, 0, 40_000), run(b, 0, 0));
+    for (at, n) in [(0, 7), (3, 20_000), (39_999, 1)] {
+        let want = [&untouched[..at], &whole[at..at + n], &untouched[at + n..]].concat();
+        assert!(run(b, at, n) == want, "{n} elements from {at} on");
+        // the first update divides by a gradient's own size, which for a small one is a few roundings
+        let tolerance = Tolerance { atol: 3e-6, rtol: 1e-6 };
+        on_emulator(|emulator| within("w", &run(emulator.with(0, Precision::F32), at, n), &f64s(&want), tolerance).unwrap());
+    }
+}
+
+#[test]
 fn first_update_moves_by_the_learning_rate() {
     // with zero moments, bias correction makes the first update lr * sign(g)
     let b = &cpus()[2];
     let [mut w, mut m, mut v] = [(); 3].map(|()| Floats::new(b, &[0.0; 3]));
     let g = Floats::new(b, &[0.5, -2.0, 1e-3]);
     let step = AdamwStep { beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 0.1, update: 1, grad_scale: 1.0 };
-    b.adamw_step(&mut [AdamwUpdate { w: &mut w.buf, m: &mut m.buf, v: &mut v.buf, g: &g.buf, n: 3, lr: 0.1 }], step).unwrap();
+    b.adamw_step(&mut [AdamwUpdate { w: &mut w.buf, m: &mut m.buf, v: &mut v.buf, g: &g.buf, at: 0, n: 3, lr: 0.1 }], step).unwrap();
     // eps against sqrt(v) = 1e-3 is 1e-5
     within("w", &w.read(b), &[-0.1, 0.1, -0.1], Tolerance { atol: 0.0, rtol: 2e-5 }).unwrap();
 }

@@ -4,12 +4,22 @@ use crate::common::*;
 use bowline::backend::{AttentionDims, Backend};
 
 #[derive(Clone)]
-struct Attention {
-    dims: AttentionDims,
-    q: Vec<f32>,
-    k: Vec<f32>,
-    v: Vec<f32>,
-    d_out: Vec<f32>,
+pub struct Attention {
+    pub dims: AttentionDims,
+    pub q: Vec<f32>,
+    pub k: Vec<f32>,
+    pub v: Vec<f32>,
+    pub d_out: Vec<f32>,
+}
+
+/// A case of a shape (B, S, H, Hkv, P).
+pub fn case(rng: &mut Rng, (batch, seq, heads, kv_heads, head_dim): (usize, usize, usize, usize, usize)) -> Attention {
+    let dims = AttentionDims { batch, seq, heads, kv_heads, head_dim };
+    let (n, kv) = (batch * seq * heads * head_dim, batch * seq * kv_heads * head_dim);
+    // scores of a few units: neither flat nor one-hot rows
+    let mut grown = |n| rng.values(n).iter().map(|v| 2.0 * v).collect::<Vec<f32>>();
+    let (q, k) = (grown(n), grown(kv));
+    Attention { dims, q, k, v: rng.values(kv), d_out: rng.values(n) }
 }
 
 fn cases() -> Vec<Attention> {
@@ -25,27 +35,23 @@ fn cases() -> Vec<Attention> {
         (1, 130, 3, 3, 7),
         (1, 600, 2, 1, 16),
     ]
-    .map(|(batch, seq, heads, kv_heads, head_dim)| {
-        let dims = AttentionDims { batch, seq, heads, kv_heads, head_dim };
-        let (n, kv) = (batch * seq * heads * head_dim, batch * seq * kv_heads * head_dim);
-        // scores of a few units: neither flat nor one-hot rows
-        let mut grown = |n| rng.values(n).iter().map(|v| 2.0 * v).collect::<Vec<f32>>();
-        let (q, k) = (grown(n), grown(kv));
-        Attention { dims, q, k, v: rng.values(kv), d_out: rng.values(n) }
-    })
+    .map(|shape| case(&mut rng, shape))
     .to_vec()
 }
 
-struct Reference {
-    out: Vec<f64>,
-    lse: Vec<f64>,
-    d_q: Vec<f64>,
-    d_k: Vec<f64>,
-    d_v: Vec<f64>,
+pub struct Reference {
+    pub out: Vec<f64>,
+    pub lse: Vec<f64>,
+    pub d_q: Vec<f64>,
+    pub d_k: Vec<f64>,
+    pub d_v: Vec<f64>,
+    /// How far each element of out, d_q, d_k, d_v may be off, as a multiple of the relative error of the probabilities P and of the
+    /// gradients of scores dS, where these are rounded as factors of products.
+    pub slack: [Vec<f64>; 4],
 }
 
 /// Forward and backward, row by row.
-fn reference(dims: AttentionDims, q: &[f64], k: &[f64], v: &[f64], d_out: &[f32]) -> Reference {
+pub fn reference(dims: AttentionDims, q: &[f64], k: &[f64], v: &[f64], d_out: &[f32]) -> Reference {
     let AttentionDims { batch, seq, heads, kv_heads, head_dim: p } = dims;
     let scale = 1.0 / (p as f64).sqrt();
     let mut r = Reference {
@@ -54,6 +60,7 @@ fn reference(dims: AttentionDims, q: &[f64], k: &[f64], v: &[f64], d_out: &[f32]
         d_q: vec![0.0; q.len()],
         d_k: vec![0.0; k.len()],
         d_v: vec![0.0; v.len()],
+        slack: [q, q, k, v].map(|x| vec![0.0; x.len()]),
     };
     for (b, head, s) in (0..batch).flat_map(|b| (0..heads).flat_map(move |h| (0..seq).map(move |s| (b, h, s)))) {
         let kv_head = head / (heads / kv_heads);
@@ -67,10 +74,18 @@ fn reference(dims: AttentionDims, q: &[f64], k: &[f64], v: &[f64], d_out: &[f32]
         let d_o = f64s(&d_out[query..][..p]);
         let d_prob: Vec<f64> = (0..=s).map(|j| inner(&d_o, &v[key(j)..][..p])).collect();
         let delta = inner(&prob, &d_prob);
+        // |d_o| P |v|: delta is <d_o, o> of an o that was summed up from rounded probabilities
+        let sizes = |j: usize| d_o.iter().zip(&v[key(j)..]).map(|(x, y)| (x * y).abs()).sum::<f64>();
+        let delta_slack: f64 = (0..=s).map(|j| prob[j] * sizes(j)).sum();
         r.lse[(b * heads + head) * seq + s] = lse;
         for j in 0..=s {
             let d_score = scale * prob[j] * (d_prob[j] - delta);
+            let d_score_slack = d_score.abs() + scale * prob[j] * delta_slack;
             for c in 0..p {
+                r.slack[0][query + c] += prob[j] * v[key(j) + c].abs();
+                r.slack[1][query + c] += d_score_slack * k[key(j) + c].abs();
+                r.slack[2][key(j) + c] += d_score_slack * q[query + c].abs();
+                r.slack[3][key(j) + c] += prob[j] * d_o[c].abs();
                 r.out[query + c] += prob[j] * v[key(j) + c];
                 r.d_v[key(j) + c] += prob[j] * d_o[c];
                 r.d_q[query + c] += d_score * k[key(j) + c];

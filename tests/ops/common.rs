@@ -4,8 +4,9 @@ use std::sync::OnceLock;
 
 use bowline::backend::{Backend, DispatchPlan};
 use bowline::cpu::Cpu;
+use bowline::cuda::Precision;
 
-use crate::emulator::{SEEDS, on_emulator};
+use crate::emulator::on_emulator;
 
 // --- data ---
 
@@ -39,6 +40,19 @@ impl Rng {
 
 pub fn f64s(x: &[f32]) -> Vec<f64> {
     x.iter().map(|&v| v as f64).collect()
+}
+
+/// The nearest bf16, ties to even.
+pub fn bf16(x: f64) -> f64 {
+    half::bf16::from_f32(x as f32).to_f64()
+}
+
+/// The factors of a product as the precision has them.
+pub fn factors(x: &[f32], precision: Precision) -> Vec<f64> {
+    match precision {
+        Precision::F32 => f64s(x),
+        Precision::Bf16 => x.iter().map(|&v| bf16(v as f64)).collect(),
+    }
 }
 
 /// Row-major (m, n) product `a b` with `a(i, l)` and `b(l, j)`.
@@ -248,12 +262,27 @@ pub fn cpus() -> &'static [Cpu] {
 
 /// Runs the cases on every backend: with several numbers of threads on the CPU, in several orders of execution on the emulated GPU.
 pub fn check<C: Case>(cases: Vec<C>) {
-    check_on(cpus().len(), |i| &cpus()[i], &cases);
-    on_emulator(|emulator| check_on(SEEDS, |seed| emulator.with_seed(seed), &cases));
+    check_on(cpus().len(), |i| &cpus()[i], &cases, true);
+    check_emulated(Precision::F32, cases);
 }
 
-/// Runs the cases `runs` times, the i-th on `backend(i)`: values, equal bits between the runs, and NaN in each input.
-fn check_on<'b, C: Case, B: Backend>(runs: usize, backend: impl Fn(usize) -> &'b B, cases: &[C]) {
+/// Runs the cases on the emulated GPU only. NaN is left out under the checker, which looks at accesses and not at values.
+pub fn check_emulated<C: Case>(precision: Precision, cases: Vec<C>) {
+    on_emulator(|emulator| {
+        check_on(emulator.seeds(precision), |seed| emulator.with(seed, precision), &cases, !emulator.is_checked);
+    });
+}
+
+/// Runs the cases in bf16, by either kind of products on tensor cores.
+pub fn check_products<C: Case>(cases: Vec<C>) {
+    check_emulated(Precision::Bf16, cases.clone());
+    on_emulator(|emulator| {
+        check_on(emulator.seeds(Precision::Bf16), |seed| emulator.with_wgmma(seed), &cases, !emulator.is_checked);
+    });
+}
+
+/// Runs the cases `runs` times, the i-th on `backend(i)`: values, equal bits between the runs, and NaN in each input if that is asked for.
+fn check_on<'b, C: Case, B: Backend>(runs: usize, backend: impl Fn(usize) -> &'b B, cases: &[C], is_spoiled: bool) {
     for case in cases {
         let label = format!("{} on {}", case.label(), std::any::type_name::<B>());
         let want = case.reference();
@@ -265,7 +294,7 @@ fn check_on<'b, C: Case, B: Backend>(runs: usize, backend: impl Fn(usize) -> &'b
                 assert!(same, "{label}: {} has other bits in run {i}", a.name);
             }
         }
-        let inputs = case.clone().inputs().len();
+        let inputs = if is_spoiled { case.clone().inputs().len() } else { 0 };
         for i in 0..inputs {
             let mut spoiled = case.clone();
             let Some(slot) = spoiled.inputs().into_iter().nth(i).and_then(|input| input.first_mut()) else {

@@ -1,12 +1,14 @@
 //! Head and cross-entropy.
 
 use crate::common::*;
-use bowline::backend::Backend;
+use bowline::backend::{Backend, Memory};
+use bowline::cuda::Precision;
 
 const GRAD_SCALE: f32 = 0.37;
 
 #[derive(Clone)]
 struct CrossEntropy {
+    precision: Precision,
     v: usize,
     d: usize,
     h: Vec<f32>,
@@ -15,21 +17,21 @@ struct CrossEntropy {
     before_w: Vec<f32>,
 }
 
-fn case(rng: &mut Rng, t: usize, v: usize, d: usize) -> CrossEntropy {
+fn case(precision: Precision, rng: &mut Rng, t: usize, v: usize, d: usize) -> CrossEntropy {
     let mut targets: Vec<i32> = (0..t).map(|_| rng.below(v) as i32).collect();
     targets.iter_mut().skip(3).step_by(7).for_each(|target| *target = -1);
     if let [.., a, b] = &mut targets[..] {
         (*a, *b) = (0, v as i32 - 1);
     }
-    CrossEntropy { v, d, h: rng.values(t * d), w: rng.values(v * d), targets, before_w: rng.values(v * d) }
+    CrossEntropy { precision, v, d, h: rng.values(t * d), w: rng.values(v * d), targets, before_w: rng.values(v * d) }
 }
 
-fn cases() -> Vec<CrossEntropy> {
+fn cases(precision: Precision) -> Vec<CrossEntropy> {
     let mut rng = Rng(16);
-    // (T, V, D): empty, one word, odd sizes, two chunks of rows, groups of several blocks
-    let shapes = [(0, 5, 3), (1, 1, 1), (5, 64, 8), (300, 130, 17), (257, 2048, 16), (40, 1000, 128), (33, 20_000, 8)];
-    let mut cases = shapes.map(|(t, v, d)| case(&mut rng, t, v, d)).to_vec();
-    let mut none = case(&mut rng, 9, 70, 4);
+    // (T, V, D): empty, one word, odd sizes, two chunks of rows, also of the largest ones, groups of several blocks
+    let shapes = [(0, 5, 3), (1, 1, 1), (5, 64, 8), (300, 130, 17), (1030, 9, 8), (257, 2048, 16), (40, 1000, 128), (33, 20_000, 8)];
+    let mut cases = shapes.map(|(t, v, d)| case(precision, &mut rng, t, v, d)).to_vec();
+    let mut none = case(precision, &mut rng, 9, 70, 4);
     none.targets.fill(-1);
     cases.push(none);
     cases
@@ -54,7 +56,7 @@ impl CrossEntropy {
 
 impl Case for CrossEntropy {
     fn label(&self) -> String {
-        format!("cross_entropy T={} V={} D={}", self.targets.len(), self.v, self.d)
+        format!("cross_entropy {:?} T={} V={} D={}", self.precision, self.targets.len(), self.v, self.d)
     }
     fn run<B: Backend>(&self, b: &B) -> Vec<Out> {
         let (t, v, d) = (self.targets.len(), self.v, self.d);
@@ -70,8 +72,9 @@ impl Case for CrossEntropy {
     }
     fn reference(&self) -> Vec<(Vec<f64>, Tolerance)> {
         let (t, v, d) = (self.targets.len(), self.v, self.d);
-        let (h, w) = (f64s(&self.h), f64s(&self.w));
+        let [h, w] = [&self.h, &self.w].map(|x| factors(x, self.precision));
         let (mut d_logits, losses) = self.forward(&h, &w);
+        let probabilities = d_logits.clone();
         for (row, &target) in d_logits.chunks_exact_mut(v).zip(&self.targets) {
             match usize::try_from(target) {
                 Ok(target) => row[target] -= 1.0,
@@ -79,12 +82,27 @@ impl Case for CrossEntropy {
             }
             row.iter_mut().for_each(|x| *x *= GRAD_SCALE as f64);
         }
+        // the logits' gradient is a factor, too: what its rounding leaves open where its f32 value lies beside a tie moves its products
+        let mut open = vec![0.0; t * v];
+        if self.precision == Precision::Bf16 {
+            for ((x, open), p) in d_logits.iter_mut().zip(&mut open).zip(&probabilities) {
+                // the logits' own rounding, as a share of the probability, and that of the subtraction
+                let error = GRAD_SCALE as f64 * p * rounding(64).atol + x.abs() * f32::EPSILON as f64;
+                *open = bf16(*x + error) - bf16(*x - error);
+                *x = bf16(*x);
+            }
+        }
+        let largest = |x: Vec<f64>| x.into_iter().fold(0.0, f64::max);
+        let open_h = largest(matmul(t, d, v, |r, c| open[r * v + c], |c, j| w[c * d + j].abs()));
+        let open_w = largest(matmul(v, d, t, |c, r| open[r * v + c], |r, j| h[r * d + j].abs()));
         let d_h = matmul(t, d, v, |r, c| d_logits[r * v + c], |c, j| w[c * d + j]);
         let mut d_w = matmul(v, d, t, |c, r| d_logits[r * v + c], |r, j| h[r * d + j]);
         d_w.iter_mut().zip(&self.before_w).for_each(|(x, &before)| *x += before as f64);
         // logits of up to 10 units: their rounding is that of 10 numbers of size 1, and so is that of the losses;
         // gradients of a row have absolute sum 2, whatever V is, and d_w sums T of them
-        vec![(losses.clone(), rounding(64)), (losses, rounding(64)), (d_h, rounding(64)), (d_w, rounding(64 + t))]
+        let wider = |tolerance: Tolerance, open: f64| Tolerance { atol: tolerance.atol + open, ..tolerance };
+        let of_gradients = [(d_h, wider(rounding(64), open_h)), (d_w, wider(rounding(64 + t), open_w))];
+        [(losses.clone(), rounding(64)), (losses, rounding(64))].into_iter().chain(of_gradients).collect()
     }
     fn inputs(&mut self) -> Vec<&mut Vec<f32>> {
         // without targets nothing depends on the inputs
@@ -94,12 +112,18 @@ impl Case for CrossEntropy {
 
 #[test]
 fn cross_entropy() {
-    check(cases());
+    check(cases(Precision::F32));
+}
+
+#[test]
+fn cross_entropy_in_bf16() {
+    // half a million logits take the emulator half a minute, and show no more than a few thousand
+    check_products(cases(Precision::Bf16).into_iter().filter(|case| case.targets.len() * case.v < 50_000).collect());
 }
 
 #[test]
 fn gradients() {
-    for case in cases().into_iter().filter(|case| case.targets.len() * case.v < 50_000) {
+    for case in cases(Precision::F32).into_iter().filter(|case| case.targets.len() * case.v < 50_000) {
         let case = CrossEntropy { before_w: vec![0.0; case.w.len()], ..case };
         let outs = case.run(&cpus()[1]);
         let (h, w) = (f64s(&case.h), f64s(&case.w));
@@ -113,7 +137,7 @@ fn gradients() {
 #[test]
 fn a_vocabulary_that_shortens_the_chunks() {
     // 140,000 words: a chunk has fewer rows than usual, and the 245 rows need two
-    let case = case(&mut Rng(18), 245, 140_000, 2);
+    let case = case(Precision::F32, &mut Rng(18), 245, 140_000, 2);
     let outs = case.run(&cpus()[1]);
     let sums: Vec<f64> = f64s(&outs[2].values);
     let (_, losses) = case.forward(&f64s(&case.h), &f64s(&case.w));
@@ -130,7 +154,7 @@ fn a_vocabulary_that_shortens_the_chunks() {
 
 #[test]
 fn a_negative_target_costs_nothing() {
-    let case = &cases()[7];
+    let case = &cases(Precision::F32)[8];
     let outs = case.run(&cpus()[2]);
     assert!(outs[..3].iter().all(|out| out.values.iter().all(|&v| v == 0.0)));
     assert_eq!(outs[3].values, case.before_w);

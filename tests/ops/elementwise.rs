@@ -1,7 +1,9 @@
 //! Fill, copy, add, sum of squares.
 
 use crate::common::*;
-use bowline::backend::Backend;
+use crate::emulator::on_emulator;
+use bowline::backend::{Backend, Memory};
+use bowline::cuda::Precision;
 
 #[derive(Clone)]
 struct Elementwise {
@@ -47,14 +49,19 @@ fn elementwise() {
 fn sum_squares() {
     for case in cases() {
         let n = case.x.len();
-        let sums: Vec<f64> = cpus().iter().map(|b| b.sum_squares(&Floats::new(b, &case.x).buf, n).unwrap()).collect();
+        let sums: Vec<f64> = cpus().iter().map(|b| b.sum_squares(&Floats::new(b, &case.x).buf, 0, n).unwrap()).collect();
         let want: f64 = case.x.iter().map(|&v| v as f64 * v as f64).sum();
         // the same f64 terms in another order
         assert!((sums[0] - want).abs() <= 1e-13 * want, "n={n}: got {}, want {want}", sums[0]);
         assert!(sums.iter().all(|sum| sum.to_bits() == sums[0].to_bits()), "n={n}: bits differ between thread counts");
     }
     let b = &cpus()[0];
-    assert!(b.sum_squares(&Floats::new(b, &[1.0, f32::NAN]).buf, 2).unwrap().is_nan());
+    assert_eq!(b.sum_squares(&Floats::new(b, &[7.0, 1.0, 2.0, 9.0]).buf, 1, 2).unwrap(), 5.0, "from a place on");
+    on_emulator(|emulator| {
+        let b = emulator.with(0, Precision::F32);
+        assert_eq!(b.sum_squares(&Floats::new(b, &[7.0, 1.0, 2.0, 9.0]).buf, 1, 2).unwrap(), 5.0, "from a place on");
+    });
+    assert!(b.sum_squares(&Floats::new(b, &[1.0, f32::NAN]).buf, 0, 2).unwrap().is_nan());
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Embedding.
 
 use crate::common::*;
-use bowline::backend::Backend;
+use bowline::backend::{Backend, Memory};
 
 #[derive(Clone)]
 struct Embedding {

@@ -2,9 +2,11 @@
 
 use crate::common::*;
 use bowline::backend::Backend;
+use bowline::cuda::Precision;
 
 #[derive(Clone)]
 struct Grouped {
+    precision: Precision,
     o: usize,
     i: usize,
     counts: Vec<usize>,
@@ -14,7 +16,7 @@ struct Grouped {
     before_w: Vec<f32>,
 }
 
-fn cases() -> Vec<Grouped> {
+fn cases(precision: Precision) -> Vec<Grouped> {
     let mut rng = Rng(14);
     // rows of each expert, O, I: no rows, one expert, empty experts first, between and last, all rows on one expert, typical
     [
@@ -28,7 +30,16 @@ fn cases() -> Vec<Grouped> {
     ]
     .map(|(counts, o, i)| {
         let (n, e) = (counts.iter().sum::<usize>(), counts.len());
-        Grouped { o, i, counts, x: rng.values(n * i), w: rng.values(e * o * i), d_out: rng.values(n * o), before_w: rng.values(e * o * i) }
+        Grouped {
+            precision,
+            o,
+            i,
+            counts,
+            x: rng.values(n * i),
+            w: rng.values(e * o * i),
+            d_out: rng.values(n * o),
+            before_w: rng.values(e * o * i),
+        }
     })
     .to_vec()
 }
@@ -51,7 +62,7 @@ impl Grouped {
 
 impl Case for Grouped {
     fn label(&self) -> String {
-        format!("grouped_linear rows {:?} O={} I={}", self.counts, self.o, self.i)
+        format!("grouped_linear {:?} rows {:?} O={} I={}", self.precision, self.counts, self.o, self.i)
     }
     fn run<B: Backend>(&self, b: &B) -> Vec<Out> {
         let (n, e, o, i) = (self.rows(), self.counts.len(), self.o, self.i);
@@ -70,7 +81,7 @@ impl Case for Grouped {
     }
     fn reference(&self) -> Vec<(Vec<f64>, Tolerance)> {
         let (o, i) = (self.o, self.i);
-        let (x, w, d_out) = (f64s(&self.x), f64s(&self.w), f64s(&self.d_out));
+        let [x, w, d_out] = [&self.x, &self.w, &self.d_out].map(|v| factors(v, self.precision));
         let (mut d_x, mut d_w) = (vec![0.0; x.len()], f64s(&self.before_w));
         for (r, e) in self.experts().into_iter().enumerate() {
             for (q, c) in (0..o).flat_map(|q| (0..i).map(move |c| (q, c))) {
@@ -88,12 +99,17 @@ impl Case for Grouped {
 
 #[test]
 fn grouped_linear() {
-    check(cases());
+    check(cases(Precision::F32));
+}
+
+#[test]
+fn grouped_linear_in_bf16() {
+    check_products(cases(Precision::Bf16));
 }
 
 #[test]
 fn gradients() {
-    for case in cases().into_iter().filter(|case| case.rows() > 0) {
+    for case in cases(Precision::F32).into_iter().filter(|case| case.rows() > 0) {
         let case = Grouped { before_w: vec![0.0; case.w.len()], ..case };
         let outs = case.run(&cpus()[1]);
         let (x, w) = (f64s(&case.x), f64s(&case.w));
@@ -108,7 +124,7 @@ fn gradients() {
 
 #[test]
 fn an_expert_without_rows_keeps_its_gradient() {
-    for case in cases() {
+    for case in cases(Precision::F32) {
         let d_w = &case.run(&cpus()[1])[2].values;
         let size = case.o * case.i;
         for (e, _) in case.counts.iter().enumerate().filter(|&(_, &count)| count == 0) {

@@ -1,10 +1,13 @@
 //! Linear.
 
 use crate::common::*;
+use crate::emulator::on_emulator;
 use bowline::backend::Backend;
+use bowline::cuda::{Cuda, Precision};
 
 #[derive(Clone)]
 struct Linear {
+    precision: Precision,
     rows: usize,
     o: usize,
     i: usize,
@@ -15,11 +18,12 @@ struct Linear {
     before_w: Vec<f32>,
 }
 
-fn cases() -> Vec<Linear> {
+fn cases(precision: Precision) -> Vec<Linear> {
     let mut rng = Rng(4);
     // (R, O, I): empty, single, one row of generation, odd sizes, tiles that do not divide, few outputs with many rows, a router
     [(0, 5, 3), (1, 1, 1), (1, 300, 40), (300, 130, 70), (129, 257, 33), (700, 16, 24), (256, 128, 128), (33, 600, 512)]
         .map(|(rows, o, i)| Linear {
+            precision,
             rows,
             o,
             i,
@@ -34,7 +38,7 @@ fn cases() -> Vec<Linear> {
 
 impl Case for Linear {
     fn label(&self) -> String {
-        format!("linear R={} O={} I={}", self.rows, self.o, self.i)
+        format!("linear {:?} R={} O={} I={}", self.precision, self.rows, self.o, self.i)
     }
     fn run<B: Backend>(&self, b: &B) -> Vec<Out> {
         let Linear { rows, o, i, .. } = *self;
@@ -48,7 +52,7 @@ impl Case for Linear {
     }
     fn reference(&self) -> Vec<(Vec<f64>, Tolerance)> {
         let Linear { rows, o, i, .. } = *self;
-        let (x, w, d_out) = (f64s(&self.x), f64s(&self.w), f64s(&self.d_out));
+        let [x, w, d_out] = [&self.x, &self.w, &self.d_out].map(|v| factors(v, self.precision));
         let y = matmul(rows, o, i, |r, c| x[r * i + c], |c, q| w[q * i + c]);
         let mut d_x = matmul(rows, i, o, |r, q| d_out[r * o + q], |q, c| w[q * i + c]);
         let mut d_w = matmul(o, i, rows, |q, r| d_out[r * o + q], |r, c| x[r * i + c]);
@@ -63,12 +67,38 @@ impl Case for Linear {
 
 #[test]
 fn linear() {
-    check(cases());
+    check(cases(Precision::F32));
+}
+
+#[test]
+fn linear_in_bf16() {
+    check_products(cases(Precision::Bf16));
+}
+
+#[test]
+fn a_router_is_linear_in_f32() {
+    let case = &cases(Precision::F32)[3];
+    let Linear { rows, o, i, .. } = *case;
+    let run = |b: &Cuda| {
+        let [x, w, d_out] = [&case.x, &case.w, &case.d_out].map(|v| Floats::new(b, v));
+        let mut y = Floats::new(b, &vec![7.0; rows * o]);
+        b.router_linear_forward(&mut y.buf, &x.buf, &w.buf, rows, o, i).unwrap();
+        let [mut d_x, mut d_w] = [&case.before_x, &case.before_w].map(|v| Floats::new(b, v));
+        b.router_linear_backward_input(&mut d_x.buf, &d_out.buf, &w.buf, rows, o, i).unwrap();
+        b.router_linear_backward_weight(&mut d_w.buf, &d_out.buf, &x.buf, rows, o, i).unwrap();
+        [y, d_x, d_w].map(|v| v.read(b))
+    };
+    on_emulator(|emulator| {
+        let got = run(emulator.with_wgmma(0));
+        for (out, got) in case.run(emulator.with(0, Precision::F32)).iter().zip(got) {
+            assert_eq!(out.values, got, "{}", out.name);
+        }
+    });
 }
 
 #[test]
 fn gradients() {
-    for case in cases().into_iter().filter(|case| case.rows > 0 && case.rows * case.o * case.i < 1_000_000) {
+    for case in cases(Precision::F32).into_iter().filter(|case| case.rows > 0 && case.rows * case.o * case.i < 1_000_000) {
         let case = Linear { before_x: vec![0.0; case.x.len()], before_w: vec![0.0; case.w.len()], ..case };
         let Linear { rows, o, i, .. } = case;
         let outs = case.run(&cpus()[1]);

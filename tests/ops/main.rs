@@ -7,6 +7,7 @@ mod emulator;
 
 mod adamw;
 mod attention;
+mod attention_bf16;
 mod clamp;
 mod cross_entropy;
 mod dispatch;

@@ -2,12 +2,12 @@
  * Compares this program with the golden cases of a folder, step by step, and prints a table; exit code 1 when one is
  * out of bounds.
  *
- *     deno task parity [--dir DIR] [--case NAME] [--device DEVICE]
+ *     deno task parity [--dir DIR] [--case NAME] [--device DEVICE] [--precision PRECISION]
  */
-import { Command, EnumType } from "@cliffy/command";
+import { Command } from "@cliffy/command";
 import { resolve } from "@std/path";
 import Table from "cli-table3";
-import { type Device, DEVICES } from "../../ffi/ts/device.ts";
+import { DEVICE, type DeviceFlags, deviceType, PRECISION, precisionType } from "../../cli/device.ts";
 import { broken, type Errors, MEDIAN_BOUNDS, runCase } from "./compare.ts";
 import { readGolden } from "./golden.ts";
 
@@ -24,11 +24,9 @@ function median(values: readonly number[]): number {
 }
 
 /** What to compare. */
-export interface ParityOptions {
+export interface ParityOptions extends DeviceFlags {
   /** Only this case. */
   readonly case?: string | undefined;
-  /** Where to compute. */
-  readonly device?: Device | undefined;
 }
 
 /** Runs a folder; returns whether everything is within bounds. */
@@ -42,7 +40,7 @@ export async function parity(
     throw new RangeError(`Cannot compare: "${dir}" has no pair ${options.case ?? "NAME"}.json and .safetensors`);
   }
   const results: Errors[] = [];
-  for (const stem of names) results.push(await runCase(await readGolden(stem), options.device));
+  for (const stem of names) results.push(await runCase(await readGolden(stem), options));
   const table = new Table({
     head: ["case", "loss at 0", "gradient at 0", "worst loss", "gradient norm", "final weights", "verdict"],
     style: { head: [], border: [] },
@@ -54,6 +52,8 @@ export async function parity(
     table.push([r.name, ...[r.firstLoss, r.gradient, r.loss, r.gradNorm, r.weights].map(text), verdict]);
   }
   print(table.toString());
+  const isWithin = results.every((r) => broken(r).length === 0);
+  if (options.case !== undefined) return isWithin; // a median is of a folder
   const loss = median(results.map((r) => r.loss));
   const weights = median(results.map((r) => r.weights));
   print(
@@ -61,7 +61,7 @@ export async function parity(
       text(weights)
     } (at most ${MEDIAN_BOUNDS.weights})`,
   );
-  return results.every((r) => broken(r).length === 0) && loss <= MEDIAN_BOUNDS.loss && weights <= MEDIAN_BOUNDS.weights;
+  return isWithin && loss <= MEDIAN_BOUNDS.loss && weights <= MEDIAN_BOUNDS.weights;
 }
 
 if (import.meta.main) {
@@ -71,9 +71,11 @@ if (import.meta.main) {
     .option("--dir <dir:string>", "Folder with pairs NAME.json and NAME.safetensors.", {
       default: "../shared/golden/arch",
     })
-    .type("device", new EnumType(DEVICES))
+    .type("device", deviceType)
+    .type("precision", precisionType)
     .option("--case <name:string>", "Only this case.")
-    .option("--device <device:device>", "Where to compute.", { default: "cpu" as const })
+    .option(...DEVICE)
+    .option(...PRECISION)
     .action(async ({ dir, ...options }) => {
       if (!await parity(resolve(dir), console.log, options)) Deno.exit(1);
     })

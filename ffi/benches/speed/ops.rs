@@ -51,7 +51,7 @@ fn rows(cpu: &Cpu, s: &Sizes) -> Outcome {
     time(s, "fill", shape.clone(), Floats(n), || cpu.fill(&mut out, 0.0, n))?;
     time(s, "copy", shape.clone(), Floats(2 * n), || cpu.copy(&mut out, &x, n))?;
     time(s, "add", shape.clone(), Floats(3 * n), || cpu.add(&mut out, &x, n))?;
-    time(s, "sum_squares", shape, Floats(n), || cpu.sum_squares(&x, n).map(|_| ()))
+    time(s, "sum_squares", shape, Floats(n), || cpu.sum_squares(&x, 0, n).map(|_| ()))
 }
 
 fn linear(cpu: &Cpu, s: &Sizes, what: &str, o: usize) -> Outcome {
@@ -100,7 +100,7 @@ fn muon(cpu: &Cpu, s: &Sizes) -> Outcome {
         // X X^T, G^2 and G X, symmetry not counted, as in the plan's count.
         let flops = count * ITERATIONS * 2 * short * short * (2 * long + short);
         time(s, "muon_step", format!("{what}: {count} x {rows} x {cols}"), Flops(flops), || {
-            cpu.muon_step(&mut [MuonUpdate { w: &mut w, m: &mut m, g: &g, count, rows, cols, lr: 0.02 }], step)
+            cpu.muon_step(&mut [MuonUpdate { w: &mut w, m: &mut m, g: &g, at: 0, count, rows, cols, lr: 0.02 }], step)
         })?;
     }
     Ok(())
@@ -112,6 +112,6 @@ fn adamw(cpu: &Cpu, s: &Sizes) -> Outcome {
     let (mut w, mut m, mut v, g) = (random(n), vec![0.0; n], vec![0.0; n], random(n));
     let step = AdamwStep { beta1: 0.9, beta2: 0.95, eps: 1e-8, weight_decay: 0.01, update: 1, grad_scale: 1.0 };
     time(s, "adamw_step", format!("V {} D {}", s.v, s.d), Floats(7 * n), || {
-        cpu.adamw_step(&mut [AdamwUpdate { w: &mut w, m: &mut m, v: &mut v, g: &g, n, lr: 0.002 }], step)
+        cpu.adamw_step(&mut [AdamwUpdate { w: &mut w, m: &mut m, v: &mut v, g: &g, at: 0, n, lr: 0.002 }], step)
     })
 }

@@ -4,25 +4,45 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use super::device::AnyTrainer;
+use super::device::{Any, Opened};
 use crate::cpu::Cpu;
+use crate::cuda::Cuda;
 use crate::error::{Error, Result};
 use crate::generate::{Generation, Writer};
 use crate::jobs::Job;
+use crate::memory::MemoryPlan;
 use crate::score::ScoreRequest;
+use crate::train::Trainer;
+
+pub type AnyTrainer = Any<Trainer<Cpu>, Trainer<Cuda>>;
+pub type AnyWriter = Any<Arc<Writer<Cpu>>, Arc<Writer<Cuda>>>;
+pub type AnyGeneration = Any<Generation<Cpu>, Generation<Cuda>>;
 
 /// What a handle stands for.
 pub enum Object {
-    Trainer(Box<Mutex<AnyTrainer>>),
-    Model(Arc<Writer<Cpu>>),
-    Generation(Box<Mutex<Generation<Cpu>>>),
+    Trainer(Box<OpenTrainer>),
+    Model(Box<OpenModel>),
+    Generation(Box<Mutex<AnyGeneration>>),
     Job(Box<Mutex<JobCall>>),
+}
+
+/// A trainer, where it computes and the memory that it takes there.
+pub struct OpenTrainer {
+    pub trainer: Mutex<AnyTrainer>,
+    pub opened: Opened,
+    pub memory: MemoryPlan,
+}
+
+/// A model to write and score with, and where it computes.
+pub struct OpenModel {
+    pub writer: AnyWriter,
+    pub opened: Opened,
 }
 
 /// What a job does.
 pub enum Work {
     Job(Job),
-    Score(Arc<Writer<Cpu>>, ScoreRequest),
+    Score(AnyWriter, ScoreRequest),
 }
 
 /// Work and, when it is done, its report.

@@ -3,5 +3,7 @@
 pub mod calls;
 mod device;
 pub mod handles;
+pub mod machine;
 pub mod stats;
 pub mod status;
+pub mod texts;

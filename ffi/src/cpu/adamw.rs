@@ -44,10 +44,11 @@ pub fn step(updates: &mut [AdamwUpdate<'_, Cpu>], step: AdamwStep) {
             rate: (update.lr as f64 / (1.0 - power(step.beta1))) as f32,
             root: (1.0 / (1.0 - power(step.beta2)).sqrt()) as f32,
         };
-        let w = update.w[..update.n].chunks_mut(BLOCK);
+        let part = update.at..update.at + update.n;
+        let w = update.w[part.clone()].chunks_mut(BLOCK);
         let m = update.m[..update.n].chunks_mut(BLOCK);
         let v = update.v[..update.n].chunks_mut(BLOCK);
-        let g = update.g[..update.n].chunks(BLOCK);
+        let g = update.g[part].chunks(BLOCK);
         blocks.extend(w.zip(m).zip(v.zip(g)).map(|((w, m), (v, g))| Block { w, m, v, g, factors }));
     }
     blocks.into_par_iter().for_each(step_block);

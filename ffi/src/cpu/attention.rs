@@ -115,6 +115,18 @@ pub struct Saved<'a> {
     pub d_out: &'a [f32],
 }
 
+/// Working memory of a thread: the scores of a tile, and in the backward pass their gradient.
+pub fn thread_elements(seq: usize, is_training: bool) -> usize {
+    TILE.min(seq) * seq * if is_training { 2 } else { 1 }
+}
+
+/// Working memory that the tasks of `backward` share: partial `d_k` and `d_v` of each piece.
+pub fn shared_elements(dims: AttentionDims) -> usize {
+    let AttentionDims { batch, seq, heads, head_dim: p, .. } = dims;
+    let ends = (0..seq.div_ceil(PIECE)).map(|piece| seq.min((piece + 1) * PIECE));
+    batch * heads * ends.map(|end| 2 * end * p).sum::<usize>()
+}
+
 /// Adds up in `scratch` per piece of queries: a piece that ends at key `end` leaves `d_k` and `d_v`, (end, P) each.
 pub fn backward(scratch: &Shared, d_q: &mut [f32], d_k: &mut [f32], d_v: &mut [f32], saved: Saved<'_>, dims: AttentionDims) {
     let AttentionDims { batch, seq, heads, kv_heads, head_dim: p } = dims;
@@ -127,7 +139,7 @@ pub fn backward(scratch: &Shared, d_q: &mut [f32], d_k: &mut [f32], d_v: &mut [f
     // where the partial gradients of a piece start within its head
     let starts: Vec<usize> = (0..=count).map(|piece| (0..piece).map(|piece| 2 * end(piece) * p).sum()).collect();
     let head_size = starts[count];
-    scratch.with(batch * heads * head_size, |partial| {
+    scratch.with(shared_elements(dims), |partial| {
         let mut tasks = Vec::new();
         for (head, partial) in partial.chunks_exact_mut(head_size).enumerate() {
             let mut rest = partial;

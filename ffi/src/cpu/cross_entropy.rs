@@ -82,6 +82,21 @@ pub fn forward(losses: &mut [f32], h: &[f32], w: &[f32], targets: &[i32], v: usi
     Ok(())
 }
 
+/// Rows of a chunk.
+fn chunk_rows(t: usize, v: usize) -> usize {
+    (MAX_LOGITS / v).clamp(MIN_ROWS, ROWS).min(t.max(1))
+}
+
+/// Working memory that the tasks of `forward_backward` share: the logits of a chunk, and `d_h` of each group.
+pub fn shared_elements(t: usize, v: usize, d: usize) -> usize {
+    chunk_rows(t, v) * (v + d * v.div_ceil(Cut::new(v, d).group()))
+}
+
+/// Working memory of a thread in `forward`: the logits of a block.
+pub fn thread_elements(t: usize, v: usize, d: usize) -> usize {
+    ROWS.min(t) * Cut::new(v, d).block.min(v)
+}
+
 pub fn forward_backward(
     scratch: &Shared,
     losses: &mut [f32],
@@ -95,9 +110,8 @@ pub fn forward_backward(
     d: usize,
 ) -> Result<()> {
     check(targets, v)?;
-    let cut = Cut::new(v, d);
-    let chunk = (MAX_LOGITS / v).clamp(MIN_ROWS, ROWS).min(targets.len().max(1));
-    scratch.with(chunk * v + chunk * d * v.div_ceil(cut.group()), |buf| {
+    let (cut, chunk) = (Cut::new(v, d), chunk_rows(targets.len(), v));
+    scratch.with(shared_elements(targets.len(), v, d), |buf| {
         let (logits, partial) = buf.split_at_mut(chunk * v);
         let chunks = losses.chunks_mut(chunk).zip(d_h.chunks_mut(chunk * d)).zip(h.chunks(chunk * d).zip(targets.chunks(chunk)));
         for ((losses, d_h), (h, targets)) in chunks {

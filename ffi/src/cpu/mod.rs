@@ -19,9 +19,11 @@ mod rope;
 mod router;
 mod scratch;
 mod swiglu;
+pub mod working;
 
 use crate::backend::{
-    AdamwStep, AdamwUpdate, AttentionDims, Backend, DispatchPlan, MuonStep, MuonUpdate, RouterLoss, RouterRule, RouterStats, Routing,
+    AdamwStep, AdamwUpdate, AttentionDims, Backend, DispatchPlan, Memory, MuonStep, MuonUpdate, RouterLoss, RouterRule, RouterStats,
+    Routing,
 };
 use crate::error::{Error, Result};
 
@@ -68,15 +70,9 @@ fn row_block(width: usize) -> usize {
     (8192 / width.max(1)).max(1)
 }
 
-impl Backend for Cpu {
+impl Memory for Cpu {
     type F = F;
     type I = I;
-
-    fn install<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
-        Cpu::install(self, work)
-    }
-
-    // --- memory ---
 
     fn zeros(&self, len: usize) -> Result<F> {
         Ok(vec![0.0; len])
@@ -107,6 +103,15 @@ impl Backend for Cpu {
     fn host_mut<'a>(&self, x: &'a mut F) -> Option<&'a mut [f32]> {
         Some(x)
     }
+}
+
+impl Backend for Cpu {
+    fn install<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
+        Cpu::install(self, work)
+    }
+    fn lanes(&self) -> Result<Vec<Cpu>> {
+        (0..self.threads()).map(|_| Cpu::new(1)).collect()
+    }
 
     // --- elementwise ---
 
@@ -119,8 +124,8 @@ impl Backend for Cpu {
     fn add(&self, out: &mut F, x: &F, n: usize) -> Result<()> {
         self.run(|| elementwise::add(&mut out[..n], &x[..n]))
     }
-    fn sum_squares(&self, x: &F, n: usize) -> Result<f64> {
-        Ok(self.install(|| elementwise::sum_squares(&x[..n])))
+    fn sum_squares(&self, x: &F, at: usize, n: usize) -> Result<f64> {
+        Ok(self.install(|| elementwise::sum_squares(&x[at..at + n])))
     }
 
     // --- embedding ---

@@ -25,10 +25,11 @@ struct Task<'a> {
 
 pub fn step(updates: &mut [MuonUpdate<'_, Cpu>], step: MuonStep) {
     let mut tasks = Vec::new();
-    for MuonUpdate { w, m, g, count, rows, cols, lr } in updates {
-        let (rows, cols, lr) = (*rows, *cols, *lr);
+    for MuonUpdate { w, m, g, at, count, rows, cols, lr } in updates {
+        let (at, rows, cols, lr) = (*at, *rows, *cols, *lr);
         let (size, all) = (rows * cols, *count * rows * cols);
-        let matrices = w[..all].chunks_exact_mut(size).zip(m[..all].chunks_exact_mut(size)).zip(g[..all].chunks_exact(size));
+        let (w, m, g) = (&mut w[at..at + all], &mut m[..all], &g[at..at + all]);
+        let matrices = w.chunks_exact_mut(size).zip(m.chunks_exact_mut(size)).zip(g.chunks_exact(size));
         tasks.extend(matrices.map(|((w, m), g)| Task { w, m, g, rows, cols, lr }));
     }
     // the largest first, so that no thread is left alone with one at the end
@@ -36,10 +37,16 @@ pub fn step(updates: &mut [MuonUpdate<'_, Cpu>], step: MuonStep) {
     tasks.into_par_iter().with_max_len(1).for_each(|task| update(task, step));
 }
 
+/// Working memory of a thread: the update and its successor, and two products of its smaller side.
+pub fn thread_elements(rows: usize, cols: usize) -> usize {
+    let side = rows.min(cols);
+    2 * (rows * cols + side * side)
+}
+
 fn update(task: Task<'_>, step: MuonStep) {
     let Task { w, m, g, rows, cols, lr } = task;
-    let (size, side) = (w.len(), rows.min(cols));
-    scratch::with(2 * size + 2 * side * side, |buf| {
+    let size = w.len();
+    scratch::with(thread_elements(rows, cols), |buf| {
         let (x, rest) = buf.split_at_mut(size);
         let (spare, squares) = rest.split_at_mut(size);
         momentum(x, m, g, step.momentum, step.grad_scale);

@@ -21,6 +21,11 @@ impl<T: Pod> Buffer<T> {
         Ok(Buffer { memory: device.memory(len)?, device: device.clone(), len })
     }
 
+    /// How many elements there are.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
     /// The first `n` elements, to read.
     pub fn input(&self, n: usize) -> In<'_, T> {
         assert!(n <= self.len, "a kernel reads {n} elements of a buffer of {}", self.len);
@@ -31,6 +36,16 @@ impl<T: Pod> Buffer<T> {
     pub fn output(&mut self, n: usize) -> Out<'_, T> {
         assert!(n <= self.len, "a kernel writes {n} elements of a buffer of {}", self.len);
         self.memory.output()
+    }
+
+    /// `n` elements from `at` on, to read.
+    pub fn input_from(&self, at: usize, n: usize) -> In<'_, T> {
+        self.input(at + n).skip(at)
+    }
+
+    /// `n` elements from `at` on, to write.
+    pub fn output_from(&mut self, at: usize, n: usize) -> Out<'_, T> {
+        self.output(at + n).skip(at)
     }
 
     /// Overwrites the first elements with `src`.
@@ -49,6 +64,6 @@ impl<T: Pod> Buffer<T> {
 impl<T: Pod> Drop for Buffer<T> {
     fn drop(&mut self) {
         // Only a device that failed before refuses; that failure was told where it happened.
-        let _ = self.device.clone().release(self.memory.output().bytes());
+        let _ = self.device.free(&mut self.memory, self.len);
     }
 }

@@ -16,8 +16,8 @@ pub fn add(b: &Cuda, out: &mut F, x: &F, n: usize) -> Result<()> {
     b.device.add(out.output(n), x.input(n), n)
 }
 
-pub fn sum_squares(b: &Cuda, x: &F, n: usize) -> Result<f64> {
+pub fn sum_squares(b: &Cuda, x: &F, at: usize, n: usize) -> Result<f64> {
     let mut sum = [0.0];
-    b.device.sum_squares(Out::host(&mut sum), x.input(n), n)?;
+    b.device.sum_squares(Out::host(&mut sum), x.input_from(at, n), n)?;
     Ok(sum[0])
 }

@@ -5,12 +5,13 @@ use std::error::Error as _;
 use std::ffi::c_void;
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
 use crate::error::{Error, Result};
 
 /// `BOWLINE_KERNELS_ABI` of the header that the table was written for.
-const ABI: u32 = 2;
+const ABI: u32 = 3;
 /// Statuses that the user can do something about.
 const SETUP: [i32; 3] = [1 /* BOWLINE_NO_DRIVER */, 2 /* BOWLINE_NO_DEVICE */, 4 /* BOWLINE_UNSUPPORTED */];
 const TEXT_BYTES: usize = 512;
@@ -28,6 +29,10 @@ impl<'a, T> In<'a, T> {
     pub fn host(x: &'a [T]) -> Self {
         In(x.as_ptr(), PhantomData)
     }
+    /// Without its first `n` elements.
+    pub fn skip(self, n: usize) -> Self {
+        In(self.0.wrapping_add(n), PhantomData)
+    }
     /// The same memory as bytes.
     pub fn bytes(self) -> In<'a, u8> {
         In(self.0.cast(), PhantomData)
@@ -37,6 +42,10 @@ impl<'a, T> In<'a, T> {
 impl<'a, T> Out<'a, T> {
     pub fn host(x: &'a mut [T]) -> Self {
         Out(x.as_mut_ptr(), PhantomData)
+    }
+    /// Without its first `n` elements.
+    pub fn skip(self, n: usize) -> Self {
+        Out(self.0.wrapping_add(n), PhantomData)
     }
     /// The same memory as bytes.
     pub fn bytes(self) -> Out<'a, u8> {
@@ -71,6 +80,8 @@ unsafe impl Send for Handle {}
 pub struct Device {
     functions: Functions,
     handle: Mutex<Handle>,
+    /// Bytes of all buffers.
+    allocated: AtomicU64,
 }
 
 /// The functions of kernels.h that take a device and answer a status: their addresses, and a method for each.
@@ -103,12 +114,24 @@ functions! {
     close();
     set_precision(precision: i32);
     error(text: Out<u8>, size: usize);
-    info(name: Out<u8>, size: usize, total: Out<u64>, free: Out<u64>);
+    info(name: Out<u8>, size: usize, total: Out<u64>, free: Out<u64>, driver: Out<i32>);
+    working(bytes: Out<u64>);
 
     alloc(memory: Out<*mut c_void>, bytes: usize);
     release(memory: Out<u8>);
     upload(out: Out<u8>, x: In<u8>, bytes: usize);
     download(out: Out<u8>, x: In<u8>, bytes: usize);
+
+    comm_id(id: Out<u8>, size: usize);
+    comm_join(id: In<u8>, size: usize, rank: u32, world: u32);
+    comm_begin();
+    comm_reduce(x: Out<f32>, n: usize, owner: u32);
+    comm_broadcast(x: Out<f32>, n: usize, owner: u32);
+    comm_deliver(x: Out<f32>, n: usize, owner: u32);
+    comm_end();
+    comm_finish();
+    comm_gather(out: Out<f64>, x: In<f64>, n: usize, world: usize);
+    comm_leave();
 
     fill(out: Out<f32>, value: f32, n: usize);
     copy(out: Out<f32>, x: In<f32>, n: usize);
@@ -121,9 +144,9 @@ functions! {
     rmsnorm_forward(out: Out<f32>, x: In<f32>, w: In<f32>, rows: usize, d: usize, eps: f32);
     rmsnorm_backward(d_x: Out<f32>, d_w: Out<f32>, x: In<f32>, w: In<f32>, d_out: In<f32>, rows: usize, d: usize, eps: f32);
 
-    linear_forward(out: Out<f32>, x: In<f32>, w: In<f32>, rows: usize, o: usize, i: usize);
-    linear_backward_input(d_x: Out<f32>, d_out: In<f32>, w: In<f32>, rows: usize, o: usize, i: usize);
-    linear_backward_weight(d_w: Out<f32>, d_out: In<f32>, x: In<f32>, rows: usize, o: usize, i: usize);
+    linear_forward(out: Out<f32>, x: In<f32>, w: In<f32>, rows: usize, o: usize, i: usize, is_f32: i32);
+    linear_backward_input(d_x: Out<f32>, d_out: In<f32>, w: In<f32>, rows: usize, o: usize, i: usize, is_f32: i32);
+    linear_backward_weight(d_w: Out<f32>, d_out: In<f32>, x: In<f32>, rows: usize, o: usize, i: usize, is_f32: i32);
 
     clamp_forward(x: Out<f32>, limit: f32, n: usize);
     clamp_backward(d_x: Out<f32>, x: In<f32>, limit: f32, n: usize);
@@ -158,9 +181,9 @@ functions! {
     permute(rows: Out<f32>, x: In<f32>, slot_of_row: In<i32>, n: usize, k: usize, d: usize);
     combine(out: Out<f32>, rows: In<f32>, row_of_slot: In<i32>, t: usize, k: usize, d: usize);
 
-    grouped_linear_forward(out: Out<f32>, x: In<f32>, w: In<f32>, offsets: In<i32>, e: usize, o: usize, i: usize);
-    grouped_linear_backward_input(d_x: Out<f32>, d_out: In<f32>, w: In<f32>, offsets: In<i32>, e: usize, o: usize, i: usize);
-    grouped_linear_backward_weight(d_w: Out<f32>, d_out: In<f32>, x: In<f32>, offsets: In<i32>, e: usize, o: usize, i: usize);
+    grouped_linear_forward(out: Out<f32>, x: In<f32>, w: In<f32>, offsets: In<i32>, most_rows: usize, e: usize, o: usize, i: usize);
+    grouped_linear_backward_input(d_x: Out<f32>, d_out: In<f32>, w: In<f32>, offsets: In<i32>, most_rows: usize, e: usize, o: usize, i: usize);
+    grouped_linear_backward_weight(d_w: Out<f32>, d_out: In<f32>, x: In<f32>, offsets: In<i32>, most_rows: usize, e: usize, o: usize, i: usize);
 
     swiglu_forward(act: Out<f32>, gate_up: In<f32>, combine_weights: In<f32>, slot_of_row: In<i32>, n: usize, f: usize);
     swiglu_backward(
@@ -185,8 +208,8 @@ functions! {
 }
 
 impl Device {
-    /// Opens device `ordinal` of the library at `path`.
-    pub fn open(path: &Path, ordinal: u32) -> Result<Device> {
+    /// Opens the device of number `local_rank` of the library at `path`, counting on from the first again after the last.
+    pub fn open(path: &Path, local_rank: usize) -> Result<Device> {
         let fail = |error: libloading::Error| {
             // the loader's own text is the source of the error
             let reason = error.source().map_or_else(|| error.to_string(), |source| source.to_string());
@@ -203,6 +226,11 @@ impl Device {
             )));
         }
         let functions = Functions::load(&library).map_err(fail)?;
+        type Count = unsafe extern "C" fn() -> u32;
+        // SAFETY: as for the table.
+        let count = unsafe { (*library.get::<Count>("bowline_device_count").map_err(fail)?)() };
+        // Where there is none, opening the first says why.
+        let ordinal = local_rank as u32 % count.max(1);
         type Open = unsafe extern "C" fn(*mut *mut c_void, u32) -> i32;
         // SAFETY: as for the table.
         let open = unsafe { *library.get::<Open>("bowline_open").map_err(fail)? };
@@ -214,7 +242,7 @@ impl Device {
         if handle.is_null() {
             return Err(Error::Device("Cannot open a device: no host memory is left".into()));
         }
-        let device = Device { functions, handle: Mutex::new(Handle(handle)) };
+        let device = Device { functions, handle: Mutex::new(Handle(handle)), allocated: AtomicU64::new(0) };
         device.check(&device.lock(), status)?;
         Ok(device)
     }
@@ -224,7 +252,21 @@ impl Device {
         let bytes = len.checked_mul(size_of::<T>()).ok_or_else(|| Error::Device(format!("Cannot allocate {len} elements")))?;
         let mut at = [std::ptr::null_mut()];
         self.alloc(Out::host(&mut at), bytes)?;
+        self.allocated.fetch_add(bytes as u64, Ordering::Relaxed);
         Ok(Memory(at[0].cast()))
+    }
+
+    /// Frees what [`Device::memory`] gave for `len` elements.
+    pub fn free<T>(&self, memory: &mut Memory<T>, len: usize) -> Result<()> {
+        self.allocated.fetch_sub((len * size_of::<T>()) as u64, Ordering::Relaxed);
+        self.release(memory.output().bytes())
+    }
+
+    /// Bytes of all buffers, and of the library's working memory.
+    pub fn held(&self) -> Result<[u64; 2]> {
+        let mut bytes = [0];
+        self.working(Out::host(&mut bytes))?;
+        Ok([self.allocated.load(Ordering::Relaxed), bytes[0]])
     }
 
     fn lock(&self) -> MutexGuard<'_, Handle> {

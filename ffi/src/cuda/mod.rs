@@ -1,10 +1,11 @@
-//! The CUDA backend: f32 on a GPU, or on the emulator of one, through the kernel library; one file per op, as in `cpu`. Here: the device
+//! The CUDA backend: a GPU, or the emulator of one, through the kernel library; one file per op, as in `cpu`. Here: the device
 //! and the one-line calls from the op list into the files.
 
 mod adamw;
 mod attention;
 mod buffer;
 mod clamp;
+mod comm;
 mod cross_entropy;
 mod dispatch;
 mod elementwise;
@@ -17,6 +18,7 @@ mod rmsnorm;
 mod rope;
 mod router;
 mod swiglu;
+pub mod working;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -26,7 +28,8 @@ use library::{Device, Out};
 use serde::{Deserialize, Serialize};
 
 use crate::backend::{
-    AdamwStep, AdamwUpdate, AttentionDims, Backend, DispatchPlan, MuonStep, MuonUpdate, RouterLoss, RouterRule, RouterStats, Routing,
+    AdamwStep, AdamwUpdate, AttentionDims, Backend, DispatchPlan, Memory, MuonStep, MuonUpdate, RouterLoss, RouterRule, RouterStats,
+    Routing,
 };
 use crate::error::Result;
 
@@ -53,7 +56,7 @@ impl Kind {
     /// How to get it.
     fn remedy(self) -> &'static str {
         match self {
-            Kind::Gpu => "build it with nvcc as kernels/README.md says",
+            Kind::Gpu => "run \"deno task build:cuda\"",
             Kind::Emulated => "run \"deno task build:emulated\"",
         }
     }
@@ -80,13 +83,21 @@ pub struct DeviceInfo {
     /// Bytes of memory.
     pub total: u64,
     pub free: u64,
+    /// The newest CUDA that the driver knows, such as `13.0`.
+    pub driver: String,
 }
 
 impl Cuda {
     /// Opens the first device. The library is what the environment variable `BOWLINE_KERNELS` names, else it is looked for in `folders`.
     pub fn open(kind: Kind, precision: Precision, folders: &[PathBuf]) -> Result<Self> {
+        Self::open_local(kind, precision, folders, 0)
+    }
+
+    /// The same for one of several processes of a machine: it takes the device of its number `local_rank` there, counting on from the
+    /// first again after the last.
+    pub fn open_local(kind: Kind, precision: Precision, folders: &[PathBuf], local_rank: usize) -> Result<Self> {
         let path = library::find(kind.file(), folders, kind.remedy())?;
-        let device = Device::open(&path, 0)?;
+        let device = Device::open(&path, local_rank)?;
         device.set_precision(match precision {
             Precision::F32 => 0,  // BOWLINE_F32
             Precision::Bf16 => 1, // BOWLINE_BF16
@@ -96,17 +107,22 @@ impl Cuda {
 
     pub fn info(&self) -> Result<DeviceInfo> {
         const NAME_BYTES: usize = 256;
-        let (mut name, mut total, mut free) = ([0; NAME_BYTES], [0], [0]);
-        self.device.info(Out::host(&mut name), NAME_BYTES, Out::host(&mut total), Out::host(&mut free))?;
-        Ok(DeviceInfo { name: library::until_zero(&name), total: total[0], free: free[0] })
+        let (mut name, mut total, mut free, mut driver) = ([0; NAME_BYTES], [0], [0], [0]);
+        let [total_out, free_out] = [&mut total, &mut free].map(|x| Out::host(x));
+        self.device.info(Out::host(&mut name), NAME_BYTES, total_out, free_out, Out::host(&mut driver))?;
+        let driver = format!("{}.{}", driver[0] / 1000, driver[0] % 1000 / 10);
+        Ok(DeviceInfo { name: library::until_zero(&name), total: total[0], free: free[0], driver })
+    }
+
+    /// Bytes that are allocated: by all buffers, and as working memory of the kernel library.
+    pub fn held(&self) -> Result<[u64; 2]> {
+        self.device.held()
     }
 }
 
-impl Backend for Cuda {
+impl Memory for Cuda {
     type F = F;
     type I = I;
-
-    // --- memory ---
 
     fn zeros(&self, len: usize) -> Result<F> {
         F::zeros(&self.device, len)
@@ -133,6 +149,12 @@ impl Backend for Cuda {
     fn host_mut<'a>(&self, _: &'a mut F) -> Option<&'a mut [f32]> {
         None
     }
+}
+
+impl Backend for Cuda {
+    fn lanes(&self) -> Result<Vec<Cuda>> {
+        Ok(vec![Cuda { device: self.device.clone() }])
+    }
 
     // --- elementwise ---
 
@@ -145,8 +167,8 @@ impl Backend for Cuda {
     fn add(&self, out: &mut F, x: &F, n: usize) -> Result<()> {
         elementwise::add(self, out, x, n)
     }
-    fn sum_squares(&self, x: &F, n: usize) -> Result<f64> {
-        elementwise::sum_squares(self, x, n)
+    fn sum_squares(&self, x: &F, at: usize, n: usize) -> Result<f64> {
+        elementwise::sum_squares(self, x, at, n)
     }
 
     // --- embedding ---
@@ -170,13 +192,22 @@ impl Backend for Cuda {
     // --- linear ---
 
     fn linear_forward(&self, out: &mut F, x: &F, w: &F, rows: usize, o: usize, i: usize) -> Result<()> {
-        linear::forward(self, out, x, w, rows, o, i)
+        linear::forward(self, out, x, w, rows, o, i, false)
     }
     fn linear_backward_input(&self, d_x: &mut F, d_out: &F, w: &F, rows: usize, o: usize, i: usize) -> Result<()> {
-        linear::backward_input(self, d_x, d_out, w, rows, o, i)
+        linear::backward_input(self, d_x, d_out, w, rows, o, i, false)
     }
     fn linear_backward_weight(&self, d_w: &mut F, d_out: &F, x: &F, rows: usize, o: usize, i: usize) -> Result<()> {
-        linear::backward_weight(self, d_w, d_out, x, rows, o, i)
+        linear::backward_weight(self, d_w, d_out, x, rows, o, i, false)
+    }
+    fn router_linear_forward(&self, out: &mut F, x: &F, w: &F, rows: usize, o: usize, i: usize) -> Result<()> {
+        linear::forward(self, out, x, w, rows, o, i, true)
+    }
+    fn router_linear_backward_input(&self, d_x: &mut F, d_out: &F, w: &F, rows: usize, o: usize, i: usize) -> Result<()> {
+        linear::backward_input(self, d_x, d_out, w, rows, o, i, true)
+    }
+    fn router_linear_backward_weight(&self, d_w: &mut F, d_out: &F, x: &F, rows: usize, o: usize, i: usize) -> Result<()> {
+        linear::backward_weight(self, d_w, d_out, x, rows, o, i, true)
     }
 
     // --- clamp ---

@@ -6,10 +6,10 @@ use crate::error::Result;
 
 pub fn step(b: &Cuda, updates: &mut [MuonUpdate<'_, Cuda>], step: MuonStep) -> Result<()> {
     let MuonStep { momentum, weight_decay, newton_schulz_steps, grad_scale } = step;
-    for MuonUpdate { w, m, g, count, rows, cols, lr } in updates {
-        let (count, rows, cols) = (*count, *rows, *cols);
+    for MuonUpdate { w, m, g, at, count, rows, cols, lr } in updates {
+        let (at, count, rows, cols) = (*at, *count, *rows, *cols);
         let n = count * rows * cols;
-        let (w, m, g) = (w.output(n), m.output(n), g.input(n));
+        let (w, m, g) = (w.output_from(at, n), m.output(n), g.input_from(at, n));
         b.device.muon_step(w, m, g, count, rows, cols, *lr, momentum, weight_decay, newton_schulz_steps, grad_scale)?;
     }
     Ok(())

@@ -103,6 +103,11 @@ impl<'a> Watch<'a> {
         Self { from: self.from + from * length, to: self.from + to * length, ..*self }
     }
 
+    /// The same call, stopped by `cancel` and nothing else.
+    pub fn stopped_by(&self, cancel: &'a Arc<AtomicBool>) -> Self {
+        Self { cancel, ..*self }
+    }
+
     /// Says how far the call is and fails with `Error::Cancelled` when the caller asked to stop.
     pub fn report(&self, fraction: f64) -> Result<()> {
         (self.progress)(self.from + fraction * (self.to - self.from));

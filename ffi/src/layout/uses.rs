@@ -119,3 +119,18 @@ pub struct SiteUse {
     pub attention: AttentionUse,
     pub ffn: FfnUse,
 }
+
+impl SiteUse {
+    /// All parameters that the site uses.
+    pub fn params(&self) -> Vec<ParamId> {
+        let a = &self.attention;
+        let mut all = vec![a.norm.w, a.wq, a.wk, a.wv, a.wo];
+        all.extend(a.qk_norm.into_iter().flat_map(|(q, k)| [q, k]));
+        all.extend(a.adapter.into_iter().flat_map(|adapter| [adapter.a, adapter.b_q, adapter.b_k]));
+        match &self.ffn {
+            FfnUse::Moe(moe) => all.extend([moe.norm.w, moe.w_router, moe.gate_up, moe.down]),
+            FfnUse::Dense(dense) => all.extend([dense.norm.w, dense.gate_up, dense.down]),
+        }
+        all
+    }
+}

@@ -4,13 +4,13 @@
 //! Kept for the backward pass: the site's input, the raw projections and the attention's output. Norm, clamp and rotation of
 //! q, k and v are cheap and are computed again.
 
-use crate::backend::{AttentionDims, Backend};
+use crate::backend::{AttentionDims, Backend, Memory};
 use crate::error::Result;
 use crate::layout::{AdapterUse, AttentionUse};
 use crate::plan::QkNorm;
 
 /// All that backward may read of the forward pass.
-pub struct AttentionSaved<B: Backend> {
+pub struct AttentionSaved<B: Memory> {
     /// (T, D) the site's input
     pub h_in: B::F,
     /// (T, H*P) and (T, Hkv*P) projections before norm, clamp and rotation
@@ -24,7 +24,7 @@ pub struct AttentionSaved<B: Backend> {
 }
 
 /// Buffers whose content does not outlive a call.
-pub struct AttentionScratch<B: Backend> {
+pub struct AttentionScratch<B: Memory> {
     /// (T, D)
     x: B::F,
     pub(super) d_x: B::F,
@@ -44,7 +44,7 @@ pub struct AttentionScratch<B: Backend> {
     d_low: B::F,
 }
 
-impl<B: Backend> AttentionSaved<B> {
+impl<B: Memory> AttentionSaved<B> {
     /// Room for `t` tokens.
     pub fn new(b: &B, site: &AttentionUse, d: usize, t: usize) -> Result<Self> {
         let (q, kv) = (t * site.q_width(), t * site.kv_width());
@@ -59,7 +59,7 @@ impl<B: Backend> AttentionSaved<B> {
     }
 }
 
-impl<B: Backend> AttentionScratch<B> {
+impl<B: Memory> AttentionScratch<B> {
     /// Room for `t` tokens of the widest site; gradients only when `train`.
     pub fn new(b: &B, sites: impl Iterator<Item = AttentionUse> + Clone, d: usize, t: usize, train: bool) -> Result<Self> {
         let q = t * sites.clone().map(|s| s.q_width()).max().unwrap_or(0);

@@ -3,17 +3,18 @@
 use super::Model;
 use super::attention::{self, AttentionSaved, AttentionScratch};
 use super::ffn::{self, FfnSaved, FfnScratch};
-use crate::backend::Backend;
+use crate::backend::{Backend, Memory};
 use crate::error::{Error, Result};
+use crate::layout::Layout;
 
 /// Positions taken in one pass while the prompt is read.
-const CHUNK: usize = 128;
+pub const CHUNK: usize = 128;
 
 /// Positions whose logits are made at once.
-const HEAD_ROWS: usize = 16;
+pub const HEAD_ROWS: usize = 16;
 
 /// One sequence in progress.
-pub struct Decoder<B: Backend> {
+pub struct Decoder<B: Memory> {
     capacity: usize,
     /// Positions in the cache.
     len: usize,
@@ -30,16 +31,21 @@ pub struct Decoder<B: Backend> {
     ffn: FfnScratch<B>,
 }
 
-impl<B: Backend> Decoder<B> {
+impl<B: Memory> Decoder<B> {
+    /// Keys and values of `capacity` positions, per site.
+    pub fn cache(b: &B, layout: &Layout, capacity: usize) -> Result<Vec<(B::F, B::F)>> {
+        let of_site = |width: usize| Ok((b.zeros(capacity * width)?, b.zeros(capacity * width)?));
+        layout.sites.iter().map(|s| of_site(s.attention.kv_width())).collect()
+    }
+
     /// An empty sequence of at most `capacity` positions.
-    pub fn new(b: &B, model: &Model<B>, capacity: usize) -> Result<Self> {
-        let (layout, d) = (&model.layout, model.layout.width);
+    pub fn new(b: &B, layout: &Layout, capacity: usize) -> Result<Self> {
+        let d = layout.width;
         let t = CHUNK.min(capacity);
-        let cache = |width: usize| Ok((b.zeros(capacity * width)?, b.zeros(capacity * width)?));
         Ok(Decoder {
             capacity,
             len: 0,
-            cache: layout.sites.iter().map(|s| cache(s.attention.kv_width())).collect::<Result<_>>()?,
+            cache: Decoder::cache(b, layout, capacity)?,
             tokens: b.zeros_i32(t)?,
             h: b.zeros(t * d)?,
             x: b.zeros(t * d)?,
@@ -53,7 +59,9 @@ impl<B: Backend> Decoder<B> {
             ffn: FfnScratch::new(b, layout.sites.iter().map(|s| &s.ffn), d, t, false)?,
         })
     }
+}
 
+impl<B: Backend> Decoder<B> {
     /// Appends `tokens` and returns the logits (V) after the last one.
     pub fn push(&mut self, b: &B, model: &Model<B>, tokens: &[i32]) -> Result<Vec<f32>> {
         let mut last = Vec::new();

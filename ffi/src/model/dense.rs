@@ -3,12 +3,12 @@
 //! Kept for the backward pass: the input of this half and the pre-activation. It is one expert that every token chooses
 //! with weight 1, so the activation is the experts' op over rows in the order of the tokens.
 
-use crate::backend::{Backend, DispatchPlan};
+use crate::backend::{Backend, DispatchPlan, Memory};
 use crate::error::Result;
 use crate::layout::DenseUse;
 
 /// All that backward may read of the forward pass.
-pub struct DenseSaved<B: Backend> {
+pub struct DenseSaved<B: Memory> {
     /// (T, D) the input of this half
     h_in: B::F,
     /// (T, 2F)
@@ -16,7 +16,7 @@ pub struct DenseSaved<B: Backend> {
 }
 
 /// Buffers whose content does not outlive a call, and constants.
-pub struct DenseScratch<B: Backend> {
+pub struct DenseScratch<B: Memory> {
     /// (T, D)
     x: B::F,
     d_x: B::F,
@@ -33,14 +33,14 @@ pub struct DenseScratch<B: Backend> {
     in_order: DispatchPlan<B>,
 }
 
-impl<B: Backend> DenseSaved<B> {
+impl<B: Memory> DenseSaved<B> {
     /// Room for `t` tokens.
     pub fn new(b: &B, site: &DenseUse, d: usize, t: usize) -> Result<Self> {
         Ok(DenseSaved { h_in: b.zeros(t * d)?, gate_up: b.zeros(t * 2 * site.width)? })
     }
 }
 
-impl<B: Backend> DenseScratch<B> {
+impl<B: Memory> DenseScratch<B> {
     /// Room for `t` tokens of the widest site; gradients only when `train`.
     pub fn new(b: &B, sites: impl Iterator<Item = DenseUse>, d: usize, t: usize, train: bool) -> Result<Self> {
         let widest = sites.map(|site| site.width).max();
@@ -58,7 +58,7 @@ impl<B: Backend> DenseScratch<B> {
             d_ones: grad(t)?,
             in_order: DispatchPlan { offsets: b.zeros_i32(2)?, slot_of_row: b.zeros_i32(t)?, row_of_slot: b.zeros_i32(t)? },
         };
-        b.fill(&mut scratch.ones, 1.0, t)?;
+        b.upload(&mut scratch.ones, &vec![1.0; t])?;
         b.upload_i32(&mut scratch.in_order.offsets, &[0, t as i32])?;
         b.upload_i32(&mut scratch.in_order.slot_of_row, &order)?;
         b.upload_i32(&mut scratch.in_order.row_of_slot, &order)?;

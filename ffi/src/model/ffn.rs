@@ -2,18 +2,18 @@
 
 use super::dense::{self, DenseSaved, DenseScratch};
 use super::moe::{self, MoeSaved, MoeScratch};
-use crate::backend::{Backend, RouterLoss};
+use crate::backend::{Backend, Memory, RouterLoss, RouterStats};
 use crate::error::{Error, Result};
 use crate::layout::{DenseUse, FfnUse, MoeUse};
 
 /// All that backward may read of the forward pass. Sites that use it in turn may be of either kind.
-pub struct FfnSaved<B: Backend> {
+pub struct FfnSaved<B: Memory> {
     moe: Option<MoeSaved<B>>,
     dense: Option<DenseSaved<B>>,
 }
 
 /// Buffers whose content does not outlive a call.
-pub struct FfnScratch<B: Backend> {
+pub struct FfnScratch<B: Memory> {
     moe: MoeScratch<B>,
     dense: DenseScratch<B>,
 }
@@ -28,7 +28,7 @@ fn widest(sites: &[MoeUse]) -> Option<MoeUse> {
     })
 }
 
-impl<B: Backend> FfnSaved<B> {
+impl<B: Memory> FfnSaved<B> {
     /// Room for `t` tokens of any one of `sites`.
     pub fn new<'a>(b: &B, sites: impl IntoIterator<Item = &'a FfnUse>, d: usize, t: usize) -> Result<Self> {
         let (mut moe, mut dense) = (Vec::new(), Vec::<DenseUse>::new());
@@ -48,7 +48,7 @@ impl<B: Backend> FfnSaved<B> {
     }
 }
 
-impl<B: Backend> FfnScratch<B> {
+impl<B: Memory> FfnScratch<B> {
     /// Room for `t` tokens of the widest sites; gradients only when `train`.
     pub fn new<'a>(b: &B, sites: impl Iterator<Item = &'a FfnUse> + Clone, d: usize, t: usize, train: bool) -> Result<Self> {
         let moe = sites.clone().filter_map(|site| site.moe().copied());
@@ -80,6 +80,7 @@ pub fn forward<B: Backend>(
 }
 
 /// Takes `d_h` (T, D), the gradient of the residual stream after this half, to that before it, in place; adds into the gradients of the banks.
+/// `stats` are those of the site's router over the whole micro-batch; a dense half reads none.
 pub fn backward<B: Backend>(
     b: &B,
     d_h: &mut B::F,
@@ -89,12 +90,13 @@ pub fn backward<B: Backend>(
     weights: &[B::F],
     site: &FfnUse,
     loss: RouterLoss,
+    stats: &RouterStats,
     d: usize,
     t: usize,
 ) -> Result<()> {
     match (site, saved) {
         (FfnUse::Moe(site), FfnSaved { moe: Some(saved), .. }) => {
-            moe::backward(b, d_h, grads, saved, &mut scratch.moe, weights, site, loss, d, t)
+            moe::backward(b, d_h, grads, saved, &mut scratch.moe, weights, site, loss, stats, d, t)
         }
         (FfnUse::Dense(site), FfnSaved { dense: Some(saved), .. }) => {
             dense::backward(b, d_h, grads, saved, &mut scratch.dense, weights, site, d, t)

@@ -40,6 +40,15 @@ const NO_ROUTER: RouterMetrics = RouterMetrics {
 impl RouterMetrics {
     /// From the statistics of every site with a router and the chosen experts (T, K) of every site.
     pub fn new(layout: &Layout, stats: &[RouterStats], expert_ids: &[Vec<i32>], counts: BalanceCounts) -> Self {
+        let mut m = Self::of_stats(stats, counts);
+        if !stats.is_empty() {
+            (m.agreement, m.set_agreement) = agreements(layout, expert_ids);
+        }
+        m
+    }
+
+    /// The same from the statistics alone, with no agreements.
+    pub fn of_stats(stats: &[RouterStats], counts: BalanceCounts) -> Self {
         if stats.is_empty() {
             return NO_ROUTER;
         }
@@ -59,7 +68,6 @@ impl RouterMetrics {
             m.max_logit = m.max_logit.max(s.max_logit.into());
             m.imbalance += top(&s.tokens_per_expert) * e / s.tokens_per_expert.iter().sum::<u64>() as f64 / sites;
         }
-        (m.agreement, m.set_agreement) = agreements(layout, expert_ids);
         m
     }
 

@@ -3,7 +3,7 @@
 //! `h += attention(norm(h)); h += ffn(norm(h))` for every site, `ffn` being experts or dense, then a final norm and the head. Backward reads as the same
 //! list reversed; every site *adds* into the gradients of its banks, the last site first.
 
-use crate::backend::Backend;
+use crate::backend::Memory;
 use crate::error::{Error, Result};
 use crate::layout::Layout;
 
@@ -16,16 +16,16 @@ pub mod metrics;
 pub mod moe;
 mod workspace;
 
-pub use workspace::{MicroStep, Workspace};
+pub use workspace::{Activations, MicroStep, Workspace};
 
 /// Weights of a layout on a device.
-pub struct Model<B: Backend> {
+pub struct Model<B: Memory> {
     pub layout: Layout,
     /// One buffer per parameter, in the layout's order.
     pub weights: Vec<B::F>,
 }
 
-impl<B: Backend> Model<B> {
+impl<B: Memory> Model<B> {
     /// A model with its initial weights.
     pub fn new(backend: &B, layout: Layout, seed: u32) -> Result<Self> {
         let mut model = Model::zeroed(backend, layout)?;

@@ -3,12 +3,12 @@
 //! Kept for the backward pass: the site's input rows, the experts' pre-activation and the routing. The combine weight is
 //! folded into the activation, so the experts' output is never stored: its gradient is `<W_down^T d_out, activation>`.
 
-use crate::backend::{Backend, DispatchPlan, RouterLoss, RouterStats, Routing};
+use crate::backend::{Backend, DispatchPlan, Memory, RouterLoss, RouterStats, Routing};
 use crate::error::Result;
 use crate::layout::MoeUse;
 
 /// All that backward may read of the forward pass.
-pub struct MoeSaved<B: Backend> {
+pub struct MoeSaved<B: Memory> {
     /// (T, D) the input of this half
     h_in: B::F,
     /// (N, 2F)
@@ -20,7 +20,7 @@ pub struct MoeSaved<B: Backend> {
 }
 
 /// Buffers whose content does not outlive a call.
-pub struct MoeScratch<B: Backend> {
+pub struct MoeScratch<B: Memory> {
     /// (T, D)
     x: B::F,
     d_x: B::F,
@@ -38,7 +38,7 @@ pub struct MoeScratch<B: Backend> {
     d_combine_weights: B::F,
 }
 
-impl<B: Backend> MoeSaved<B> {
+impl<B: Memory> MoeSaved<B> {
     /// Room for `t` tokens.
     pub fn new(b: &B, site: &MoeUse, d: usize, t: usize) -> Result<Self> {
         let (e, n) = (site.rule.experts, t * site.rule.top_k);
@@ -52,7 +52,7 @@ impl<B: Backend> MoeSaved<B> {
     }
 }
 
-impl<B: Backend> MoeScratch<B> {
+impl<B: Memory> MoeScratch<B> {
     /// Room for `t` tokens of the widest site; gradients only when `train`.
     pub fn new(b: &B, sites: impl Iterator<Item = MoeUse> + Clone, d: usize, t: usize, train: bool) -> Result<Self> {
         let largest = |f: &dyn Fn(&MoeUse) -> usize| t * sites.clone().map(|s| f(&s)).max().unwrap_or(0);
@@ -88,7 +88,7 @@ pub fn forward<B: Backend>(
     // 1. Route.
     b.copy(&mut saved.h_in, h, t * d)?;
     b.rmsnorm_forward(&mut scratch.x, h, &weights[site.norm.w], t, d, site.norm.eps)?;
-    b.linear_forward(&mut scratch.logits, &scratch.x, &weights[site.w_router], t, e, d)?;
+    b.router_linear_forward(&mut scratch.logits, &scratch.x, &weights[site.w_router], t, e, d)?;
     saved.stats = b.router_forward(&mut saved.routing, &scratch.logits, t, site.rule)?;
     // 2. Permute token rows into expert order.
     b.dispatch_plan(&mut saved.plan, &saved.routing.expert_ids, t, k, e)?;
@@ -102,6 +102,7 @@ pub fn forward<B: Backend>(
 }
 
 /// Takes `d_h` (T, D), the gradient of the residual stream after this half, to that before it, in place; adds into the gradients of the banks.
+/// `stats` are those of the whole micro-batch, of which these tokens may be a part.
 pub fn backward<B: Backend>(
     b: &B,
     d_h: &mut B::F,
@@ -111,6 +112,7 @@ pub fn backward<B: Backend>(
     weights: &[B::F],
     site: &MoeUse,
     loss: RouterLoss,
+    stats: &RouterStats,
     d: usize,
     t: usize,
 ) -> Result<()> {
@@ -140,9 +142,9 @@ pub fn backward<B: Backend>(
     b.fill(&mut s.d_x, 0.0, t * d)?;
     b.combine(&mut s.d_x, &s.d_rows, plan, t, k, d)?;
     // 4. Through the router.
-    b.router_backward(&mut s.logits, &saved.routing, &saved.stats, &s.d_combine_weights, t, site.rule, loss)?;
-    b.linear_backward_input(&mut s.d_x, &s.logits, &weights[site.w_router], t, e, d)?;
-    b.linear_backward_weight(&mut grads[site.w_router], &s.logits, &s.x, t, e, d)?;
+    b.router_backward(&mut s.logits, &saved.routing, stats, &s.d_combine_weights, t, site.rule, loss)?;
+    b.router_linear_backward_input(&mut s.d_x, &s.logits, &weights[site.w_router], t, e, d)?;
+    b.router_linear_backward_weight(&mut grads[site.w_router], &s.logits, &s.x, t, e, d)?;
     // 5. Through the norm, onto the residual stream.
     b.rmsnorm_backward(d_h, &mut grads[site.norm.w], &saved.h_in, &weights[site.norm.w], &s.d_x, t, d, site.norm.eps)
 }

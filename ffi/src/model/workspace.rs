@@ -3,7 +3,7 @@
 use super::Model;
 use super::attention::{self, AttentionSaved, AttentionScratch};
 use super::ffn::{self, FfnSaved, FfnScratch};
-use crate::backend::{Backend, BalanceCounts, RouterLoss, RouterStats};
+use crate::backend::{Backend, BalanceCounts, Memory, RouterLoss, RouterStats};
 use crate::data::Watch;
 use crate::error::{Error, Result};
 use crate::layout::Layout;
@@ -29,7 +29,7 @@ impl MicroStep {
 }
 
 /// Activations and scratch for micro-batches of up to `batch` windows of `seq` tokens.
-pub struct Workspace<B: Backend> {
+pub struct Workspace<B: Memory> {
     batch: usize,
     seq: usize,
     /// Windows loaded now.
@@ -52,13 +52,22 @@ pub struct Workspace<B: Backend> {
     ffn: FfnScratch<B>,
     /// (T, K) per site, of the last forward pass; empty where there is no router.
     pub expert_ids: Vec<Vec<i32>>,
+    /// Per site, of the last forward pass or of [`Workspace::share`]; zeros where there is no router.
+    stats: Vec<RouterStats>,
 }
 
-impl<B: Backend> Workspace<B> {
-    /// Allocates for training, or with `train` false for evaluation only (no gradients; activations of one site at a time).
-    pub fn new(b: &B, layout: &Layout, batch: usize, seq: usize, train: bool, recompute: bool) -> Result<Self> {
-        let (t, d) = (batch * seq, layout.width);
-        let sites = layout.sites.iter();
+/// What the backward pass reads of all sites.
+pub struct Activations<B: Memory> {
+    /// One per site, or a single one that every site uses in turn.
+    saved: Vec<(AttentionSaved<B>, FfnSaved<B>)>,
+    /// (T, D) per site: what its activations are recomputed from. Empty unless recomputing.
+    inputs: Vec<B::F>,
+}
+
+impl<B: Memory> Activations<B> {
+    /// As for [`Workspace::new`].
+    pub fn new(b: &B, layout: &Layout, t: usize, train: bool, recompute: bool) -> Result<Self> {
+        let (d, sites) = (layout.width, layout.sites.iter());
         let saved = if train && !recompute {
             sites
                 .clone()
@@ -68,7 +77,17 @@ impl<B: Backend> Workspace<B> {
             let largest = sites.clone().max_by_key(|s| s.attention.q_width() + s.attention.kv_width()).expect("a checked plan has sites");
             vec![(AttentionSaved::new(b, &largest.attention, d, t)?, FfnSaved::new(b, sites.clone().map(|s| &s.ffn), d, t)?)]
         };
-        let inputs = if train && recompute { sites.clone().map(|_| b.zeros(t * d)).collect::<Result<_>>()? } else { Vec::new() };
+        let inputs = if train && recompute { sites.map(|_| b.zeros(t * d)).collect::<Result<_>>()? } else { Vec::new() };
+        Ok(Activations { saved, inputs })
+    }
+}
+
+impl<B: Memory> Workspace<B> {
+    /// Allocates for training, or with `train` false for evaluation only (no gradients; activations of one site at a time).
+    pub fn new(b: &B, layout: &Layout, batch: usize, seq: usize, train: bool, recompute: bool) -> Result<Self> {
+        let (t, d) = (batch * seq, layout.width);
+        let sites = layout.sites.iter();
+        let Activations { saved, inputs } = Activations::new(b, layout, t, train, recompute)?;
         Ok(Workspace {
             batch,
             seq,
@@ -85,9 +104,12 @@ impl<B: Backend> Workspace<B> {
             attention: AttentionScratch::new(b, sites.clone().map(|s| s.attention), d, t, train)?,
             ffn: FfnScratch::new(b, sites.map(|s| &s.ffn), d, t, train)?,
             expert_ids: Vec::new(),
+            stats: Vec::new(),
         })
     }
+}
 
+impl<B: Backend> Workspace<B> {
     /// Takes whole windows (B, S+1) as inputs and targets; with `mask_last` the last target of each window does not count.
     /// Returns the number of targets.
     pub fn load(&mut self, b: &B, layout: &Layout, windows: &[i32], mask_last: bool) -> Result<usize> {
@@ -128,6 +150,7 @@ impl<B: Backend> Workspace<B> {
         b.embedding_forward(&mut self.h, &model.weights[layout.embedding], &self.tokens, t, layout.vocab, d)?;
         let mut stats = Vec::with_capacity(layout.sites.len());
         self.expert_ids.resize(layout.sites.len(), Vec::new());
+        self.stats = vec![RouterStats::default(); layout.sites.len()];
         for i in 0..layout.sites.len() {
             watch.report(i as f64 / layout.sites.len() as f64)?;
             if let Some(input) = self.inputs.get_mut(i) {
@@ -136,10 +159,18 @@ impl<B: Backend> Workspace<B> {
             let slot = self.site_forward(b, model, i)?;
             let Some((moe, site)) = self.saved[slot].1.routed(&layout.sites[i].ffn).zip(layout.sites[i].ffn.moe()) else { continue };
             stats.push(moe.stats.clone());
+            self.stats[i] = moe.stats.clone();
             self.expert_ids[i].resize(t * site.rule.top_k, 0);
             b.download_i32(&mut self.expert_ids[i], &moe.routing.expert_ids)?;
         }
         Ok(stats)
+    }
+
+    /// Takes the routers' statistics over a micro-batch of which the loaded windows are a part, for the gradient of the losses that are
+    /// no sums over tokens. `stats` are as `forward` returns them.
+    pub fn share(&mut self, layout: &Layout, stats: &[RouterStats]) {
+        let routed = self.stats.iter_mut().zip(&layout.sites).filter(|(_, site)| site.ffn.moe().is_some());
+        routed.zip(stats).for_each(|((mine, _), all)| mine.clone_from(all));
     }
 
     /// One site over `self.h`; returns which saved values it left.
@@ -167,6 +198,19 @@ impl<B: Backend> Workspace<B> {
 
     /// After [`Workspace::forward`]: the losses, and everything's gradient added into `grads`; the last site first.
     pub fn backward(&mut self, b: &B, model: &Model<B>, grads: &mut [B::F], step: &MicroStep, watch: &Watch) -> Result<Vec<f32>> {
+        self.backward_in_stages(b, model, grads, step, watch, |_, _| Ok(()))
+    }
+
+    /// The same; after each stage (the head, every site from the last on, the embedding) `done` gets its number and the gradients.
+    pub fn backward_in_stages(
+        &mut self,
+        b: &B,
+        model: &Model<B>,
+        grads: &mut [B::F],
+        step: &MicroStep,
+        watch: &Watch,
+        mut done: impl FnMut(usize, &mut [B::F]) -> Result<()>,
+    ) -> Result<Vec<f32>> {
         let (layout, weights, d, t) = (&model.layout, &model.weights, model.layout.width, self.loaded * self.seq);
         // 1. Head and loss; x is the head's input, then h takes the gradient of x.
         let norm = layout.final_norm;
@@ -186,6 +230,7 @@ impl<B: Backend> Workspace<B> {
             d,
         )?;
         b.rmsnorm_backward(&mut self.d_h, &mut grads[norm.w], &self.h, &weights[norm.w], d_x, t, d, norm.eps)?;
+        done(0, grads)?;
         // 2. Sites, last first.
         for i in (0..layout.sites.len()).rev() {
             watch.report(1.0 - (i + 1) as f64 / layout.sites.len() as f64)?;
@@ -195,7 +240,7 @@ impl<B: Backend> Workspace<B> {
             }
             let site = &layout.sites[i];
             let (attention, ffn) = &self.saved[i.min(self.saved.len() - 1)];
-            ffn::backward(b, &mut self.d_h, grads, ffn, &mut self.ffn, weights, &site.ffn, step.router_loss, d, t)?;
+            ffn::backward(b, &mut self.d_h, grads, ffn, &mut self.ffn, weights, &site.ffn, step.router_loss, &self.stats[i], d, t)?;
             attention::backward(
                 b,
                 &mut self.d_h,
@@ -207,9 +252,11 @@ impl<B: Backend> Workspace<B> {
                 d,
                 site.attention.dims(self.loaded, self.seq),
             )?;
+            done(layout.sites.len() - i, grads)?;
         }
         // 3. Embedding.
         b.embedding_backward(&mut grads[layout.embedding], &self.d_h, &self.grad_tokens, t, layout.vocab, d)?;
+        done(layout.sites.len() + 1, grads)?;
         let mut losses = vec![0.0; t];
         b.download(&mut losses, &self.losses)?;
         Ok(losses)

@@ -1,16 +1,20 @@
 //! The optimizers over all parameters: every bank is updated once, whatever the number of its uses.
 
-use crate::backend::{AdamwStep, AdamwUpdate, Backend, MuonStep, MuonUpdate};
-use crate::error::Result;
-use crate::layout::{Layout, ParamSpec};
+use crate::backend::{AdamwStep, AdamwUpdate, Backend, Memory, MuonStep, MuonUpdate};
+use crate::comm::Shard;
+use crate::error::{Error, Result};
+use crate::layout::Layout;
 use crate::model::Model;
 use crate::plan::{OptimizerKind, OptimizerSpec};
 
 pub mod schedule;
 
-/// Moments of all parameters.
-pub struct Optimizer<B: Backend> {
-    /// Muon's momentum or AdamW's first moment.
+/// Moments of all parameters, as far as this rank owns them.
+pub struct Optimizer<B: Memory> {
+    /// The parts of all parameters, those of one in a row.
+    pub shards: Vec<Shard>,
+    rank: usize,
+    /// Muon's momentum or AdamW's first moment of each part; empty where another rank owns it.
     pub first: Vec<B::F>,
     /// AdamW's second moment; empty for Muon.
     pub second: Vec<B::F>,
@@ -30,14 +34,25 @@ pub enum Moment {
     Second,
 }
 
-impl<B: Backend> Optimizer<B> {
-    /// Zeroed moments.
-    pub fn new(b: &B, layout: &Layout) -> Result<Self> {
-        let second = |p: &ParamSpec| b.zeros(if p.optimizer == OptimizerKind::Adamw { p.size() } else { 0 });
+impl<B: Memory> Optimizer<B> {
+    /// Zeroed moments of what `rank` owns of `shards`.
+    pub fn new(b: &B, layout: &Layout, shards: Vec<Shard>, rank: usize) -> Result<Self> {
+        let owned = |shard: &Shard| if shard.owner == rank { shard.len } else { 0 };
+        let second = |shard: &Shard| match layout.params[shard.param].optimizer {
+            OptimizerKind::Adamw => b.zeros(owned(shard)),
+            OptimizerKind::Muon => b.zeros(0),
+        };
         Ok(Optimizer {
-            first: layout.params.iter().map(|p| b.zeros(p.size())).collect::<Result<_>>()?,
-            second: layout.params.iter().map(second).collect::<Result<_>>()?,
+            first: shards.iter().map(|shard| b.zeros(owned(shard))).collect::<Result<_>>()?,
+            second: shards.iter().map(second).collect::<Result<_>>()?,
+            shards,
+            rank,
         })
+    }
+
+    /// The parts that this rank owns.
+    pub fn owned(&self) -> impl Iterator<Item = &Shard> {
+        self.shards.iter().filter(|shard| shard.owner == self.rank)
     }
 
     /// Names of all moments with their parameter: `<parameter>.momentum`, or `<parameter>.m` and `<parameter>.v`.
@@ -55,15 +70,25 @@ impl<B: Backend> Optimizer<B> {
         out
     }
 
-    /// The buffer of a moment.
-    pub fn moment(&self, param: usize, moment: Moment) -> &B::F {
+    /// The buffer of a moment of part `shard`.
+    pub fn moment(&self, moment: Moment, shard: usize) -> &B::F {
         match moment {
-            Moment::First => &self.first[param],
-            Moment::Second => &self.second[param],
+            Moment::First => &self.first[shard],
+            Moment::Second => &self.second[shard],
         }
     }
 
-    /// Update number `update` (from 1) of all parameters, with gradients scaled by `grad_scale`.
+    /// The buffers of a moment, by part.
+    pub fn moments_mut(&mut self, moment: Moment) -> &mut Vec<B::F> {
+        match moment {
+            Moment::First => &mut self.first,
+            Moment::Second => &mut self.second,
+        }
+    }
+}
+
+impl<B: Backend> Optimizer<B> {
+    /// Update number `update` (from 1) of what this rank owns, with gradients scaled by `grad_scale`.
     pub fn step(
         &mut self,
         b: &B,
@@ -75,20 +100,26 @@ impl<B: Backend> Optimizer<B> {
         grad_scale: f32,
     ) -> Result<()> {
         let (mut muon, mut adamw) = (Vec::new(), Vec::new());
-        let moments = self.first.iter_mut().zip(&mut self.second);
-        for (((p, w), (first, second)), g) in model.layout.params.iter().zip(&mut model.weights).zip(moments).zip(grads) {
+        let mut weights: Vec<Option<&mut B::F>> = model.weights.iter_mut().map(Some).collect();
+        for (shard, (first, second)) in self.shards.iter().zip(self.first.iter_mut().zip(&mut self.second)) {
+            if shard.owner != self.rank {
+                continue;
+            }
+            let (p, g, at) = (&model.layout.params[shard.param], &grads[shard.param], shard.at);
+            let w = weights[shard.param].take().ok_or_else(|| Error::Internal("a rank owns two parts of a parameter".into()))?;
             match p.optimizer {
                 OptimizerKind::Muon => muon.push(MuonUpdate {
                     w,
                     m: first,
                     g,
-                    count: p.count * p.muon_parts,
+                    at,
+                    count: shard.len / (p.rows * p.cols) * p.muon_parts,
                     rows: p.rows / p.muon_parts,
                     cols: p.cols,
                     lr: (lr.muon / p.lr_divisor) as f32,
                 }),
                 OptimizerKind::Adamw => {
-                    adamw.push(AdamwUpdate { w, m: first, v: second, g, n: p.size(), lr: (lr.adamw / p.lr_divisor) as f32 })
+                    adamw.push(AdamwUpdate { w, m: first, v: second, g, at, n: shard.len, lr: (lr.adamw / p.lr_divisor) as f32 })
                 }
             }
         }

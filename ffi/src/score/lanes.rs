@@ -46,7 +46,7 @@ pub fn score_pairs<B: Backend>(model: &Model<B>, lanes: &[B], pairs: &[Pair], wa
     let room = groups.iter().map(|group| group.room).max().unwrap_or(0);
     let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let lane = |b: &B| -> Result<Vec<(usize, Score)>> {
-        let (mut decoder, mut scores) = (Decoder::new(b, model, room)?, Vec::new());
+        let (mut decoder, mut scores) = (Decoder::new(b, &model.layout, room)?, Vec::new());
         while let Some(group) = groups.get(next.fetch_add(1, Ordering::Relaxed)) {
             watch.report(done.load(Ordering::Relaxed) as f64 / total as f64)?;
             score_group(&mut decoder, b, model, group, pairs, &mut scores, watch)?;

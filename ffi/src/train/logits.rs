@@ -13,7 +13,7 @@ impl<B: Backend> Trainer<B> {
         if let Some(i) = tokens.iter().position(|&id| id < 0 || id as usize >= vocab) {
             return Err(Error::Argument(format!("Cannot use token {} at position {i}: wanted 0 to {}", tokens[i], vocab - 1)));
         }
-        let mut decoder = Decoder::new(b, &self.model, tokens.len())?;
+        let mut decoder = Decoder::new(b, &self.model.layout, tokens.len())?;
         let mut out = Vec::with_capacity(tokens.len() * vocab);
         for token in tokens.chunks(1) {
             out.extend(decoder.push(b, &self.model, token)?);

@@ -14,6 +14,7 @@ use crate::model::Model;
 use crate::optim::Optimizer;
 use crate::plan::{OptimizerKind, Plan};
 use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
 
 /// Values in host memory: the buffer itself, or a copy from the device.
 fn values<'a, B: Backend>(b: &B, x: &'a B::F, n: usize) -> Result<Cow<'a, [f32]>> {
@@ -65,16 +66,36 @@ fn read_weights<B: Backend>(b: &B, model: &mut Model<B>, checkpoint: &Checkpoint
 }
 
 impl<B: Backend> Trainer<B> {
-    /// Writes the checkpoint folder; it appears whole or not at all.
-    pub fn save(&self, folder: &Path) -> Result<()> {
-        let (b, layout) = (&*self.backend, &self.model.layout);
+    /// Writes the checkpoint folder; it appears whole or not at all. Of several ranks, which all call it, the first writes.
+    pub fn save(&mut self, folder: &Path) -> Result<()> {
+        let b = &*self.backend;
+        let layout = &self.model.layout;
+        if self.ranks.comm.world() > 1 {
+            let hash = self.weights_hash()?;
+            self.ranks.require_equal(b, &hash)?;
+        }
         let moments = Optimizer::<B>::moments(layout);
+        let mut gathered = Vec::new();
+        if self.ranks.comm.world() > 1 {
+            for (_, param, moment) in &moments {
+                gathered.push(self.ranks.gather_moment(b, layout, &mut self.optimizer, *param, *moment)?);
+            }
+        }
+        if self.ranks.comm.rank() > 0 {
+            // The first rank has written when this returns, or has failed.
+            return self.meet();
+        }
         let weights = layout.params.iter().zip(&self.model.weights).map(|(p, w)| values(b, w, p.size())).collect::<Result<Vec<_>>>()?;
         let model: Vec<_> =
             layout.params.iter().zip(&weights).map(|(p, w)| TensorRef { name: &p.name, shape: &p.shape, data: w }).collect();
-        let state_of =
-            |&(_, param, moment): &(String, usize, _)| values(b, self.optimizer.moment(param, moment), layout.params[param].size());
-        let held = moments.iter().map(state_of).collect::<Result<Vec<_>>>()?;
+        let held = match gathered.is_empty() {
+            // One rank on its own owns every moment as a whole.
+            true => moments
+                .iter()
+                .map(|(_, param, moment)| values(b, self.optimizer.moment(*moment, *param), layout.params[*param].size()))
+                .collect::<Result<Vec<_>>>()?,
+            false => gathered.into_iter().map(Cow::Owned).collect(),
+        };
         let optimizer: Vec<_> = moments
             .iter()
             .zip(&held)
@@ -83,7 +104,17 @@ impl<B: Backend> Trainer<B> {
         let state = State { step: self.step, tokens: self.tokens, loader: self.data.as_ref().map(|d| d.windows.state()) };
         let plan = self.plan.to_json()?;
         let tokenizer = self.data.as_ref().map(|d| d.windows.tokenizer().json());
-        write(folder, &Content { state: &state, plan: &plan, model: &model, optimizer: &optimizer, tokenizer })
+        write(folder, &Content { state: &state, plan: &plan, model: &model, optimizer: &optimizer, tokenizer })?;
+        self.meet()
+    }
+
+    /// A hash of all weights.
+    fn weights_hash(&self) -> Result<[u8; 32]> {
+        let mut hash = Sha256::new();
+        for (p, w) in self.model.layout.params.iter().zip(&self.model.weights) {
+            hash.update(bytemuck::cast_slice::<f32, u8>(&values(&*self.backend, w, p.size())?));
+        }
+        Ok(hash.finalize().into())
     }
 
     /// Goes to where `folder` was saved, by the same plan. The files are verified before anything is changed.
@@ -92,17 +123,8 @@ impl<B: Backend> Trainer<B> {
         checkpoint.require_plan(&self.plan.to_json()?)?;
         checkpoint.verify()?;
         let state = checkpoint.state();
-        let b = &*self.backend;
-        read_weights(b, &mut self.model, &checkpoint)?;
-        let layout = &self.model.layout;
-        let params = layout.params.iter().zip(self.optimizer.first.iter_mut().zip(&mut self.optimizer.second));
-        let buffers = params.flat_map(|(p, (first, second))| match p.optimizer {
-            OptimizerKind::Muon => vec![(p, first)],
-            OptimizerKind::Adamw => vec![(p, first), (p, second)],
-        });
-        let mut targets: Vec<_> =
-            Optimizer::<B>::moments(layout).into_iter().zip(buffers).map(|((name, ..), (p, x))| Target::new(b, name, p, x)).collect();
-        fill(b, &mut targets, |tensors| checkpoint.read_optimizer(tensors))?;
+        read_weights(&*self.backend, &mut self.model, &checkpoint)?;
+        self.read_moments(&checkpoint)?;
         match (&mut self.data, &state.loader) {
             (Some(data), Some(loader)) => data.windows.restore(loader, folder)?,
             (Some(_), None) => {
@@ -115,6 +137,34 @@ impl<B: Backend> Trainer<B> {
         }
         self.step = state.step;
         self.tokens = state.tokens;
+        Ok(())
+    }
+
+    /// Reads the moments; of several ranks, each keeps its parts.
+    fn read_moments(&mut self, checkpoint: &Checkpoint) -> Result<()> {
+        let (b, layout) = (&*self.backend, &self.model.layout);
+        let moments = Optimizer::<B>::moments(layout);
+        if self.ranks.comm.world() == 1 {
+            let params = layout.params.iter().zip(self.optimizer.first.iter_mut().zip(&mut self.optimizer.second));
+            let buffers = params.flat_map(|(p, (first, second))| match p.optimizer {
+                OptimizerKind::Muon => vec![(p, first)],
+                OptimizerKind::Adamw => vec![(p, first), (p, second)],
+            });
+            let mut targets: Vec<_> = moments.into_iter().zip(buffers).map(|((name, ..), (p, x))| Target::new(b, name, p, x)).collect();
+            return fill(b, &mut targets, |tensors| checkpoint.read_optimizer(tensors));
+        }
+        let mut staged: Vec<Vec<f32>> = moments.iter().map(|(_, param, _)| vec![0.0; layout.params[*param].size()]).collect();
+        let tensors = moments.iter().zip(&mut staged);
+        let mut tensors: Vec<_> =
+            tensors.map(|((name, param, _), data)| TensorMut { name, shape: &layout.params[*param].shape, data }).collect();
+        checkpoint.read_optimizer(&mut tensors)?;
+        for ((_, param, moment), values) in moments.iter().zip(&staged) {
+            for (i, shard) in self.optimizer.shards.clone().iter().enumerate() {
+                if shard.param == *param && shard.owner == self.ranks.comm.rank() {
+                    b.upload(&mut self.optimizer.moments_mut(*moment)[i], &values[shard.at..shard.at + shard.len])?;
+                }
+            }
+        }
         Ok(())
     }
 
