@@ -5,6 +5,7 @@
 use std::marker::PhantomData;
 use std::ops::Range;
 
+use multiversion::multiversion;
 use rayon::prelude::*;
 
 /// A read-only matrix: element (r, c) is `data[r * row_stride + c * col_stride]`.
@@ -204,4 +205,22 @@ pub fn product_tiles<'a>(tiles: &mut Vec<Tile<'a>>, work: usize, out: MatMut<'a>
 /// Runs tiles on the current pool.
 pub fn run_tiles(tiles: Vec<Tile<'_>>, mode: Output) {
     tiles.into_par_iter().with_max_len(1).for_each(|tile| product(tile.out, mode, 1.0, tile.lhs, tile.rhs));
+}
+
+/// Overwrites `out` (cols, rows) with the transpose of `x` (rows, cols), whose rows lie `stride` apart.
+#[multiversion(targets = "simd")]
+pub fn transpose(out: &mut [f32], x: &[f32], rows: usize, cols: usize, stride: usize) {
+    // squares, so that what is read and what is written stays in the first-level cache
+    const SIDE: usize = 16;
+    for r in (0..rows).step_by(SIDE) {
+        for c in (0..cols).step_by(SIDE) {
+            let (height, width) = (SIDE.min(rows - r), SIDE.min(cols - c));
+            for j in 0..width {
+                let column = &x[r * stride + c + j..];
+                for (i, out) in out[(c + j) * rows + r..][..height].iter_mut().enumerate() {
+                    *out = column[i * stride];
+                }
+            }
+        }
+    }
 }
