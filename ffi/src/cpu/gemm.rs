@@ -180,6 +180,10 @@ pub fn tile_work(total: usize) -> usize {
     (total / 16).max(1 << 18)
 }
 
+/// Most rows and columns of a tile: the left operand is read where it lies, the right one is packed for every tile.
+const TILE_ROWS: usize = 512;
+const TILE_COLS: usize = 256;
+
 /// Cuts `out = lhs rhs` into tiles of at most about `work` multiply-adds, appended to `tiles`.
 pub fn product_tiles<'a>(tiles: &mut Vec<Tile<'a>>, work: usize, out: MatMut<'a>, lhs: Mat<'a>, rhs: Mat<'a>) {
     let (m, n, k) = (out.num_rows, out.num_cols, lhs.num_cols);
@@ -187,7 +191,7 @@ pub fn product_tiles<'a>(tiles: &mut Vec<Tile<'a>>, work: usize, out: MatMut<'a>
         return;
     }
     // equal parts: a thin last tile would pack its operands for little
-    let (mut parts_m, mut parts_n) = (m.div_ceil(128), n.div_ceil(256));
+    let (mut parts_m, mut parts_n) = (m.div_ceil(TILE_ROWS), n.div_ceil(TILE_COLS));
     let side = |len: usize, parts: usize| len.div_ceil(parts).next_multiple_of(8);
     while side(m, parts_m) * side(n, parts_n) * k > work && side(m, parts_m).max(side(n, parts_n)) > 16 {
         *(if side(m, parts_m) >= side(n, parts_n) { &mut parts_m } else { &mut parts_n }) *= 2;
