@@ -70,7 +70,7 @@ fn update(task: Task<'_>, step: MuonStep) {
 }
 
 /// Rows from which on a wide matrix is made tall for the iterations, which would pack it with a transposition for every product: (256, 512)
-/// then takes two thirds of the time. Products of fewer rows need no packing: (16, 128) would take twice the time.
+/// then takes two thirds of the time. With fewer rows there is nothing to gain: (16, 128) takes longer.
 const MIN_TURNED: usize = 32;
 
 /// Orthogonalises `x` (rows, cols); returns the result and what was left over, one of them `x` and the other `spare`.
