@@ -5,6 +5,7 @@
 use std::marker::PhantomData;
 use std::ops::Range;
 
+use multiversion::multiversion;
 use rayon::prelude::*;
 
 /// A read-only matrix: element (r, c) is `data[r * row_stride + c * col_stride]`.
@@ -179,6 +180,10 @@ pub fn tile_work(total: usize) -> usize {
     (total / 16).max(1 << 18)
 }
 
+/// Most rows and columns of a tile: the left operand is read where it lies, the right one is packed for every tile.
+const TILE_ROWS: usize = 512;
+const TILE_COLS: usize = 256;
+
 /// Cuts `out = lhs rhs` into tiles of at most about `work` multiply-adds, appended to `tiles`.
 pub fn product_tiles<'a>(tiles: &mut Vec<Tile<'a>>, work: usize, out: MatMut<'a>, lhs: Mat<'a>, rhs: Mat<'a>) {
     let (m, n, k) = (out.num_rows, out.num_cols, lhs.num_cols);
@@ -186,7 +191,7 @@ pub fn product_tiles<'a>(tiles: &mut Vec<Tile<'a>>, work: usize, out: MatMut<'a>
         return;
     }
     // equal parts: a thin last tile would pack its operands for little
-    let (mut parts_m, mut parts_n) = (m.div_ceil(128), n.div_ceil(256));
+    let (mut parts_m, mut parts_n) = (m.div_ceil(TILE_ROWS), n.div_ceil(TILE_COLS));
     let side = |len: usize, parts: usize| len.div_ceil(parts).next_multiple_of(8);
     while side(m, parts_m) * side(n, parts_n) * k > work && side(m, parts_m).max(side(n, parts_n)) > 16 {
         *(if side(m, parts_m) >= side(n, parts_n) { &mut parts_m } else { &mut parts_n }) *= 2;
@@ -204,4 +209,22 @@ pub fn product_tiles<'a>(tiles: &mut Vec<Tile<'a>>, work: usize, out: MatMut<'a>
 /// Runs tiles on the current pool.
 pub fn run_tiles(tiles: Vec<Tile<'_>>, mode: Output) {
     tiles.into_par_iter().with_max_len(1).for_each(|tile| product(tile.out, mode, 1.0, tile.lhs, tile.rhs));
+}
+
+/// Overwrites `out` (cols, rows) with the transpose of `x` (rows, cols), whose rows lie `stride` apart.
+#[multiversion(targets = "simd")]
+pub fn transpose(out: &mut [f32], x: &[f32], rows: usize, cols: usize, stride: usize) {
+    // squares, so that what is read and what is written stays in the first-level cache
+    const SIDE: usize = 16;
+    for r in (0..rows).step_by(SIDE) {
+        for c in (0..cols).step_by(SIDE) {
+            let (height, width) = (SIDE.min(rows - r), SIDE.min(cols - c));
+            for j in 0..width {
+                let column = &x[r * stride + c + j..];
+                for (i, out) in out[(c + j) * rows + r..][..height].iter_mut().enumerate() {
+                    *out = column[i * stride];
+                }
+            }
+        }
+    }
 }

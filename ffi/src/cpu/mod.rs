@@ -162,7 +162,7 @@ impl Backend for Cpu {
         self.run(|| linear::backward_input(d_x, d_out, w, rows, o, i))
     }
     fn linear_backward_weight(&self, d_w: &mut F, d_out: &F, x: &F, rows: usize, o: usize, i: usize) -> Result<()> {
-        self.run(|| linear::backward_weight(d_w, d_out, x, rows, o, i))
+        self.run(|| linear::backward_weight(&self.scratch, d_w, d_out, x, rows, o, i))
     }
 
     // --- clamp ---
