@@ -110,10 +110,10 @@ if (import.meta.main) {
         if (record !== undefined) await requireFolderOf(record);
         const machine = describeMachine();
         const counted = await countStep(await buildSpeed(), CASE);
-        console.log(json ? JSON.stringify(counted, null, 2) : render(counted, before));
         if (before && before.isa !== counted.isa) {
           throw new Error(`Cannot compare with ${against}: it was counted with ${before.isa}, wanted ${counted.isa}`);
         }
+        console.log(json ? JSON.stringify(counted, null, 2) : render(counted, before));
         if (record !== undefined) await writeRecord(record, { machine, ...counted });
       })
       .parse(Deno.args);

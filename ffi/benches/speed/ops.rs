@@ -27,8 +27,9 @@ fn all(timer: &mut Timer, cpu: &Cpu, s: &Sizes) -> Outcome {
     if kv_width != q_width {
         linear(timer, cpu, s, "key", kv_width)?;
     }
-    linear(timer, cpu, s, "router", s.e)?;
+    router_linear(timer, cpu, s)?;
     attention(timer, cpu, s)?;
+    attention_cached(timer, cpu, s)?;
     moe::run(timer, cpu, s)?;
     head(timer, cpu, s)?;
     muon(timer, cpu, s)?;
@@ -56,6 +57,7 @@ fn rows(timer: &mut Timer, cpu: &Cpu, s: &Sizes) -> Outcome {
         timer.time("rmsnorm_backward", shape, Floats(4 * n), || cpu.rmsnorm_backward(&mut other, &mut d_w, &x, &w, &out, rows, p, EPS))?;
     }
     timer.time("rope_forward", shape.clone(), Floats(2 * n), || cpu.rope_forward(&mut out, 0, s.batch, s.seq, heads, p, THETA))?;
+    timer.time("rope_backward", shape.clone(), Floats(2 * n), || cpu.rope_backward(&mut out, 0, s.batch, s.seq, heads, p, THETA))?;
     timer.time("clamp_forward", shape.clone(), Floats(2 * n), || cpu.clamp_forward(&mut out, 8.0, n))?;
     timer.time("clamp_backward", shape.clone(), Floats(3 * n), || cpu.clamp_backward(&mut out, &x, 8.0, n))?;
     timer.time("fill", shape.clone(), Floats(n), || cpu.fill(&mut out, 0.0, n))?;
@@ -73,6 +75,15 @@ fn linear(timer: &mut Timer, cpu: &Cpu, s: &Sizes, what: &str, o: usize) -> Outc
     timer.time("linear_backward_weight", shape, work(), || cpu.linear_backward_weight(&mut w, &out, &x, t, o, i))
 }
 
+fn router_linear(timer: &mut Timer, cpu: &Cpu, s: &Sizes) -> Outcome {
+    let (t, o, i) = (s.t(), s.e, s.d);
+    let (mut x, mut w, mut out) = (random(t * i), random(o * i), random(t * o));
+    let (shape, work) = (format!("T {t} O {o} I {i}"), || Flops(2 * t * o * i));
+    timer.time("router_linear_forward", shape.clone(), work(), || cpu.router_linear_forward(&mut out, &x, &w, t, o, i))?;
+    timer.time("router_linear_backward_input", shape.clone(), work(), || cpu.router_linear_backward_input(&mut x, &out, &w, t, o, i))?;
+    timer.time("router_linear_backward_weight", shape, work(), || cpu.router_linear_backward_weight(&mut w, &out, &x, t, o, i))
+}
+
 fn attention(timer: &mut Timer, cpu: &Cpu, s: &Sizes) -> Outcome {
     let (n, kv, heads, kv_heads) = (s.t() * s.d, s.t() * s.kv_heads * s.p(), s.heads, s.kv_heads);
     let dims = AttentionDims { batch: s.batch, seq: s.seq, heads, kv_heads, head_dim: s.p() };
@@ -84,6 +95,18 @@ fn attention(timer: &mut Timer, cpu: &Cpu, s: &Sizes) -> Outcome {
     let (d_out, mut d_q, mut d_k, mut d_v) = (random(n), random(n), random(kv), random(kv));
     timer.time("attention_backward", shape, Flops(5 * product), || {
         cpu.attention_backward(&mut d_q, &mut d_k, &mut d_v, &out, &lse, &q, &k, &v, &d_out, dims)
+    })
+}
+
+/// One token at the end of a full window, as in generation.
+fn attention_cached(timer: &mut Timer, cpu: &Cpu, s: &Sizes) -> Outcome {
+    let (row, kv, heads, kv_heads, seq) = (s.d, s.kv_heads * s.p(), s.heads, s.kv_heads, s.seq);
+    let dims = AttentionDims { batch: 1, seq: 1, heads, kv_heads, head_dim: s.p() };
+    let (q, k, v, mut out) = (random(row), random(kv), random(kv), random(row));
+    let (mut k_cache, mut v_cache) = (random(seq * kv), random(seq * kv));
+    let shape = format!("S {seq} H {heads} KV {kv_heads} P {}", s.p());
+    timer.time("attention_cached", shape, Floats(2 * seq * kv), || {
+        cpu.attention_cached(&mut out, &mut k_cache, &mut v_cache, &q, &k, &v, seq - 1, dims)
     })
 }
 
