@@ -48,7 +48,10 @@ interface StepsLine {
  * @param program The native benchmark.
  * @throws {GoldenError} if the loss of the step is not the recorded one.
  */
-export async function countStep(program: string, { name, plan, warmUpSteps, goldenLoss }: StepsCase): Promise<Instructions> {
+export async function countStep(
+  program: string,
+  { name, plan, warmUpSteps, goldenLoss }: StepsCase,
+): Promise<Instructions> {
   const runs = [warmUpSteps, warmUpSteps + 1].map((steps) => countRun(program, JSON.stringify(plan), steps));
   const [before, after] = await Promise.all(runs) as [Run, Run];
   checkGolden(name, `the loss after ${warmUpSteps} steps`, after.line.losses.at(-1) ?? NaN, goldenLoss);
@@ -102,7 +105,10 @@ if (import.meta.main) {
       .option("--against <file:string>", "Show the ratio to a record of an earlier count.")
       .option("--record <file:string>", "Also write what was counted to this file, with the machine.")
       .option("--json", "Print JSON.")
-      .example("What a change costs", "deno task bench:instructions --against experiments/records/bench/instructions.json")
+      .example(
+        "What a change costs",
+        "deno task bench:instructions --against experiments/records/bench/instructions.json",
+      )
       .throwErrors()
       .action(async ({ against, record, json }) => {
         await requireValgrind();

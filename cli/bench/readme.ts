@@ -55,7 +55,10 @@ function targetsTable(record: BenchRecord): string {
     is === null ? "not measured" : number(is),
     is === null ? "" : isReached ? "yes" : "no",
   ]);
-  return markdownTable([[`target, tokens/s scaled from ${PROBE_OF_TARGETS} GFLOP/s`, "wanted", "is", "reached"], ...rows]);
+  return markdownTable([
+    [`target, tokens/s scaled from ${PROBE_OF_TARGETS} GFLOP/s`, "wanted", "is", "reached"],
+    ...rows,
+  ]);
 }
 
 if (import.meta.main) {

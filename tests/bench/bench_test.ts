@@ -80,7 +80,10 @@ Deno.test("cases take turns", async () => {
   const begun: string[] = [];
   const [first, second] = [{ ...micro, name: "first" }, { ...micro, name: "second" }];
   const options = { rounds: 3, seconds: 0, onFailure: never };
-  const { cases } = await bench([first, second], { ...options, onCase: (name, round) => begun.push(`${name} ${round}`) });
+  const { cases } = await bench([first, second], {
+    ...options,
+    onCase: (name, round) => begun.push(`${name} ${round}`),
+  });
   assert.deepEqual(begun, ["first 1", "second 1", "first 2", "second 2", "first 3", "second 3"]);
   assert.deepEqual(cases.map(({ name }) => name), ["first", "second"]);
 });
@@ -110,7 +113,10 @@ Deno.test("mistakes are told before anything is measured", async () => {
   const wrong: readonly [string[], RegExp][] = [
     [["--only", "nanno"], /Cannot run the case nanno: no such name, wanted nano, /],
     [["--rounds", "2"], /Cannot use --rounds 2: wanted an odd number/],
-    [["--record", "not/there/x.json"], /Cannot write not\/there\/x.json: not\/there is no folder, wanted one that is there/],
+    [
+      ["--record", "not/there/x.json"],
+      /Cannot write not\/there\/x.json: not\/there is no folder, wanted one that is there/,
+    ],
   ];
   for (const [args, message] of wrong) {
     const [code, stderr] = await command(...args);

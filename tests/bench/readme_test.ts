@@ -45,5 +45,8 @@ Deno.test("a target scales with the probe where it says so, and what is not meas
   assert.equal(find(1, "nano: its optimizer by that").isReached, false);
   assert.equal(find(1, "olmoe-tiny-g4: peak memory, MB").isReached, true);
   assert.equal(find(1, "olmoe-tiny-g4: share of the probe").isReached, false, "NaN");
-  assert.deepEqual([find(1, "generate: tokens/s, one thread")].map(({ is, isReached }) => [is, isReached]), [[null, false]]);
+  assert.deepEqual([find(1, "generate: tokens/s, one thread")].map(({ is, isReached }) => [is, isReached]), [[
+    null,
+    false,
+  ]]);
 });
