@@ -40,7 +40,7 @@ export interface OpReport {
   readonly share: number | null;
 }
 
-/** Speed of the multiply-add units, in 10^9 floating-point operations per second; the median of what was found between cases. */
+/** Speed of the multiply-add units, in 10^9 floating-point operations per second: medians, measured between cases. */
 export interface Probe {
   /** One thread. */
   readonly "one_gflops": number;
