@@ -45,7 +45,7 @@ const GROUPS: readonly (readonly [RegExp, (match: RegExpExecArray) => string])[]
   [/^_*mem(?:cpy|move|set)/, () => "copies"],
 ];
 
-/** Instructions by group of functions, most first: products, one group for each file of ops, and what is around them. */
+/** Instructions by group of functions, most first: products, a group for each file of ops, and what is around them. */
 export function byGroup(counts: Counts): Map<string, number> {
   const groups = new Map<string, number>();
   for (const [name, count] of counts) {

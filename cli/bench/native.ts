@@ -88,7 +88,7 @@ export async function runSpeed(args: string[], env: Record<string, string> = {})
   return new TextDecoder().decode(stdout);
 }
 
-/** How the native benchmark is built: as the core is, or as its tests are, which takes seconds where those are built. */
+/** How the native benchmark is built: as the core is, or as its tests are, which is quick where those are built. */
 const BUILDS = {
   // With the names of functions, which the core's profile strips.
   release: { command: ["rustc", "--release"], rustc: ["--", "-C", "strip=none"] },

@@ -7,7 +7,7 @@ import type { BenchReport } from "./report.ts";
 /** Tokens per second of its best steps. */
 const TOKENS_PER_SECOND: Readonly<Record<string, number>> = { "nano": 2392, "olmoe-tiny-g4": 31.7 };
 
-/** The probe for which targets are given, in GFLOP/s: of its machine, and a little below the middle, which is hard on us. */
+/** The probe for which targets are given, in GFLOP/s: of that machine, a little below the middle. */
 export const PROBE_OF_TARGETS = 150;
 
 /** A case beside the reference. */
