@@ -7,6 +7,9 @@ import { cases } from "./cases.ts";
 import { describeMachine, requireFolderOf, writeRecord } from "./record.ts";
 import { render } from "./table.ts";
 
+/** Other work that spoils no record. */
+const MAX_LOAD = 0.5;
+
 const names = cases.map((one) => one.name);
 
 try {
@@ -42,6 +45,9 @@ try {
       if (other) throw new ValidationError(`Cannot run the case ${other.name} with --device: wanted a case of steps`);
       if (record !== undefined) await requireFolderOf(record);
       const machine = describeMachine();
+      if (record !== undefined && machine.load > MAX_LOAD) {
+        console.error(`warning: the machine is busy (load ${machine.load}): what is recorded will be too slow`);
+      }
       const report = await bench(asked, {
         ...where,
         rounds,

@@ -28,9 +28,9 @@ export function withRecord(document: string, record: BenchRecord): string {
 
 /** A line short enough that `deno fmt` does not break it. */
 function describe({ machine, rounds, probe }: BenchRecord): string {
-  const { date, cores, processor, core } = machine;
+  const { date, cores, processor, core, load } = machine;
   return `Medians of ${rounds} rounds on ${date.slice(0, 10)}: ${cores} cores, ${processor}, ${core.isa}; ` +
-    `probe ${number(probe.all_gflops)} GFLOP/s.`;
+    `probe ${number(probe.all_gflops)} GFLOP/s; load of other work ${number(load)}.`;
 }
 
 function casesTable(record: BenchRecord): string {

@@ -15,6 +15,8 @@ export interface Machine extends Omit<Environment, "threads"> {
   readonly cores: number;
   /** In 10^9 bytes. */
   readonly "memory_gb": number;
+  /** Processes that ran or waited in the minute before: what else the machine did. */
+  readonly load: number;
   /** The system and its release. */
   readonly os: string;
   /** The compiler of the core. */
@@ -41,6 +43,7 @@ export function describeMachine(): Machine {
     processor: processors[0]?.model ?? "unknown",
     cores: processors.length,
     "memory_gb": Number((os.totalmem() / 1e9).toFixed(1)),
+    load: Number(os.loadavg()[0]!.toFixed(2)),
     os: `${os.type()} ${os.release()}`,
     rustc: new TextDecoder().decode(stdout).trim(),
     ...environment,
