@@ -83,9 +83,10 @@ async function run<T>(...args: string[]): Promise<T[]> {
 
 /** Runs the native benchmark; what it prints. */
 export async function runSpeed(args: string[], env: Record<string, string> = {}): Promise<string> {
-  const { code, stdout } = await new Deno.Command(await buildSpeed(), { args, env, stderr: "inherit" }).output();
-  if (code !== 0) throw new Error(`Cannot run the native benchmark: it ended with ${code}, wanted 0`);
-  return new TextDecoder().decode(stdout);
+  const { code, stdout, stderr } = await new Deno.Command(await buildSpeed(), { args, env }).output();
+  const text = new TextDecoder();
+  if (code !== 0) throw new Error(`Cannot run the native benchmark: it ended with ${code}: ${text.decode(stderr)}`);
+  return text.decode(stdout);
 }
 
 /** How the native benchmark is built: as the core is, or as its tests are, which is quick where those are built. */
