@@ -50,6 +50,7 @@ async function examine(): Promise<Finding[]> {
     }),
     await look("device cpu", () => `${coreInfo().threads} threads, f32`),
     ...await Promise.all((["cuda", "cuda-emulated"] as const).map(device)),
+    ...await nvidia(),
     ...await Promise.all((["read", "write", "ffi"] as const).map((name) => permission(name))),
     // An executable has no packages; it trains on files.
     ...await Promise.all(
@@ -83,6 +84,12 @@ async function device(name: "cuda" | "cuda-emulated"): Promise<Finding> {
   return finding.isGood ? finding : { ...finding, is: `not here: ${finding.is}`, isGood: true };
 }
 
+/** The libraries that a GPU uses where they are; nothing where there are no kernels for one. */
+async function nvidia(): Promise<Finding[]> {
+  const { describe, hasKernels, OPTIONAL } = await import("./nvidia.ts");
+  return hasKernels() ? await Promise.all(OPTIONAL.map((one) => look(one.name, () => describe(one)))) : [];
+}
+
 async function permission(name: "read" | "write" | "ffi"): Promise<Finding> {
   const { state } = await Deno.permissions.query({ name });
   // A permission for some paths only is reported as "prompt", and may well be enough.
@@ -96,7 +103,13 @@ async function permission(name: "read" | "write" | "ffi"): Promise<Finding> {
 async function table(findings: readonly Finding[]): Promise<string> {
   const { default: Table } = await import("cli-table3");
   const plain = { head: [], border: [] }; // colours would make the report hard to paste
-  const table = new Table({ head: ["", "what", "is"], style: plain, colWidths: [null, null, 90], wordWrap: true });
+  const table = new Table({
+    head: ["", "what", "is"],
+    style: plain,
+    colWidths: [null, null, 90],
+    wordWrap: true,
+    wrapOnWordBoundary: false,
+  });
   table.push(...findings.map(({ name, is, isGood }) => [isGood ? "ok" : "BAD", name, is]));
   return table.toString();
 }

@@ -57,9 +57,10 @@ export function planReport(
   { gflops = GFLOPS, ...where }: PlanReportOptions = {},
 ): { json: PlanReport; text: string } {
   const { needed, ...fit } = planMemory(plan, where);
-  const activations = (recompute: boolean) =>
-    planMemory({ ...plan, train: { ...plan.train, recompute } }, where).needed.activations;
-  const memory = { ...needed, activationsBy: { keep: activations(false), recompute: activations(true) } };
+  const { recompute } = plan.train;
+  const { activations: other } = planMemory({ ...plan, train: { ...plan.train, recompute: !recompute } }, where).needed;
+  const [keep, recomputed] = recompute ? [other, needed.activations] : [needed.activations, other];
+  const memory = { ...needed, activationsBy: { keep, recompute: recomputed } };
   const json: PlanReport = {
     name: plan.name,
     parameters: countParameters(plan),
@@ -145,12 +146,16 @@ function render(plan: Plan, { parameters, memory, fit, flops, bytes, time }: Pla
 }
 
 /** Whether the memory is there, where that is known; lines below the table of the memory. */
-function describeFit({ room, fits, change, device, missing }: PlanReport["fit"]): string[] {
+function describeFit({ room, fits, change, processes, device, missing }: PlanReport["fit"]): string[] {
   const fallback = device && fallbackOf(device);
   const lines = fallback ? [fallback] : [];
   if (room !== null) {
     const settings = change?.settings.map((setting) => `--set ${setting}`).join(" ");
-    const remedy = change ? `; it fits with ${settings} (${size(change.total)})` : "";
+    const remedies = [
+      ...(change ? [`with ${settings} (${size(change.total)})`] : []),
+      ...(processes ? [`with ${processes.count} processes (${size(processes.total)} each)`] : []),
+    ];
+    const remedy = remedies.length > 0 ? `; it fits ${remedies.join(", or ")}` : "";
     lines.push(`${fits ? "it fits" : "it does not fit"}: ${size(room.bytes)} are ${room.is}${remedy}`);
   }
   if (missing !== null) lines.push(`whether it fits there is not known: ${missing}`);

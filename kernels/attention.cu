@@ -3,7 +3,6 @@
 #include <type_traits>
 
 #include "include/attention.cuh"
-#include "include/cast.cuh"
 
 namespace {
 

@@ -1,8 +1,8 @@
 // Attention by tensor cores, backward: the probabilities are computed again from `lse`, in two kernels, so that no sum
-// is shared by blocks. One has a block to 64 queries and walks over keys for `d_q`; the other has a block to 64 keys and
-// walks over the queries of all heads that read them for `d_k` and `d_v`. Tiles come in by cp.async, the next ones while
-// these are computed with; probabilities and gradients of scores are rounded to bf16 for the products that they are
-// factors of.
+// is shared by blocks. One has a block to 64 queries and walks over keys for `d_q`; the other has a block to 64 keys
+// and walks over the queries of all heads that read them for `d_k` and `d_v`. Tiles come in by cp.async, the next ones
+// while these are computed with; probabilities and gradients of scores are rounded to bf16 for the products that they
+// are factors of.
 #include "include/attention_bf16.cuh"
 
 namespace {
@@ -13,18 +13,6 @@ constexpr int STEP = 32;
 // Bytes of shared memory: two tiles of the block's own rows, and two stages of two tiles.
 template <int P>
 constexpr size_t SHARED_BYTES = sizeof(Bf16) * PITCH<P> * (2 * OWN_ROWS + 2 * 2 * STEP);
-
-// Overwrites `delta` (B, H, S): a warp to a row.
-__global__ void delta_kernel(float* delta, const float* out, const Bf16* d_out, AttentionShape shape) {
-  for (int64_t i = first_row(); i < shape.query_rows(); i += row_stride()) {
-    const int64_t row = shape.query_row(i / shape.seq / shape.heads, i % shape.seq, i / shape.seq % shape.heads);
-    float sum = 0.0f;
-    for (int64_t c = lane_id(); c < shape.p; c += 32)
-      sum += out[row * shape.p + c] * __bfloat162float(d_out[row * rounded_width(shape.p) + c]);
-    sum = warp_sum(sum);
-    if (lane_id() == 0) delta[i] = sum;
-  }
-}
 
 using Saved = AttentionSaved<Bf16>;
 
@@ -154,12 +142,12 @@ int64_t tasks_of(const AttentionShape& shape, int64_t heads) {
 
 void attend_backward(Call& call, float* d_q, float* d_k, float* d_v, float* delta, const Saved& saved,
                      const AttentionShape& shape) {
-  GPU_LAUNCH(delta_kernel, call.grid(shape.query_rows(), WARPS), BLOCK, 0, 0, delta, saved.out, saved.d_out, shape);
+  GPU_LAUNCH(delta_kernel<Bf16>, call.grid(shape.query_rows(), WARPS), BLOCK, 0, 0, delta, saved.out, saved.d_out,
+             rounded_width(shape.p), shape);
   with_head_size(shape.p, [&](auto size) {
     constexpr int P = size();
-    constexpr cudaFuncAttribute most = cudaFuncAttributeMaxDynamicSharedMemorySize;
-    call.check(cudaFuncSetAttribute(d_q_kernel<P>, most, SHARED_BYTES<P>));
-    call.check(cudaFuncSetAttribute(d_kv_kernel<P>, most, SHARED_BYTES<P>));
+    if (!call.allow_shared(d_q_kernel<P>, SHARED_BYTES<P>)) return;
+    if (!call.allow_shared(d_kv_kernel<P>, SHARED_BYTES<P>)) return;
     GPU_LAUNCH(d_q_kernel<P>, call.grid(tasks_of(shape, shape.heads), 1), ATTENTION_THREADS, SHARED_BYTES<P>, 0, d_q,
                saved, delta, shape);
     GPU_LAUNCH(d_kv_kernel<P>, call.grid(tasks_of(shape, shape.kv_heads), 1), ATTENTION_THREADS, SHARED_BYTES<P>, 0,

@@ -61,7 +61,7 @@ __global__ void __launch_bounds__(ATTENTION_THREADS)
         }
       }
       for (int half = 0; half < 2; half++) {
-        next[half] = row_max(next[half]);
+        next[half] = warp_max<ROW_LANES>(next[half]);
         shrink[half] = expf(max[half] - next[half]);
         max[half] = next[half];
         sum[half] *= shrink[half];
@@ -86,10 +86,10 @@ __global__ void __launch_bounds__(ATTENTION_THREADS)
 
     float factors[2];
     for (int half = 0; half < 2; half++) {
-      sum[half] = row_sum(sum[half]);
+      sum[half] = warp_sum<ROW_LANES>(sum[half]);
       factors[half] = 1.0f / sum[half];
       const int64_t row = first + top + row_of_sum(2 * half);
-      if (lane_id() % 4 == 0 && row < shape.seq)
+      if (lane_id() % ROW_LANES == 0 && row < shape.seq)
         lse[(b * shape.heads + head) * shape.seq + row] = max[half] + logf(sum[half]);
     }
     store_sums<P>(out + shape.query_row(b, 0, head) * shape.p, sums, factors, first + top, shape.seq,
@@ -104,7 +104,7 @@ void attend(Call& call, float* out, float* lse, const Bf16* q, const Bf16* k, co
   const int64_t tasks = shape.batch * shape.heads * ((shape.seq + OWN_ROWS - 1) / OWN_ROWS);
   with_head_size(shape.p, [&](auto size) {
     constexpr int P = size();
-    call.check(cudaFuncSetAttribute(forward_kernel<P>, cudaFuncAttributeMaxDynamicSharedMemorySize, SHARED_BYTES<P>));
+    if (!call.allow_shared(forward_kernel<P>, SHARED_BYTES<P>)) return;
     GPU_LAUNCH(forward_kernel<P>, call.grid(tasks, 1), ATTENTION_THREADS, SHARED_BYTES<P>, 0, out, lse, q, k, v, shape);
   });
 }

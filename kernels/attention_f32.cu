@@ -62,12 +62,8 @@ __global__ void forward_kernel(float* out, float* lse, const float* q, const flo
       __syncthreads();
       const bool is_seen = from + c <= position && from + c < end;
       const float score = is_seen ? shape.scale * row_dot(q_tile[r], kv_tile[c], p) : -INFINITY;
-      float top = score;
-      for (int step = SIDE / 2; step > 0; step /= 2) top = larger(top, __shfl_xor_sync(FULL_WARP, top, step));
-      const float next = larger(max, top), weight = expf(score - next), shrink = expf(max - next);
-      float total = weight;
-      for (int step = SIDE / 2; step > 0; step /= 2) total += __shfl_xor_sync(FULL_WARP, total, step);
-      sum = sum * shrink + total;
+      const float next = larger(max, warp_max<SIDE>(score)), weight = expf(score - next), shrink = expf(max - next);
+      sum = sum * shrink + warp_sum<SIDE>(weight);
       max = next;
       weights[r][c] = weight;
       __syncthreads();  // all keys were read
@@ -87,23 +83,9 @@ __global__ void forward_kernel(float* out, float* lse, const float* q, const flo
 
 // --- backward ---
 
-// Overwrites `delta` (B, H, S): a warp to a row.
-__global__ void delta_kernel(float* delta, const float* out, const float* d_out, Shape shape) {
-  for (int64_t row = first_row(); row < shape.batch * shape.heads * shape.seq; row += row_stride()) {
-    const int64_t at = shape.query(row / shape.seq / shape.heads, row % shape.seq, row / shape.seq % shape.heads);
-    float sum = 0.0f;
-    for (int64_t c = lane_id(); c < shape.p; c += 32) sum += out[at + c] * d_out[at + c];
-    sum = warp_sum(sum);
-    if (lane_id() == 0) delta[row] = sum;
-  }
-}
+using Saved = AttentionSaved<float>;
 
-// What the kernels of the backward pass read.
-struct Saved {
-  const float *q, *k, *v, *d_out, *lse, *delta;
-};
-
-__global__ void d_q_kernel(float* d_q, Saved saved, Shape shape) {
+__global__ void d_q_kernel(float* d_q, Saved saved, const float* delta, Shape shape) {
   GPU_SHARED(float, k_tile, [SIDE][MAX_P + 1]);
   GPU_SHARED(float, v_tile, [SIDE][MAX_P + 1]);
   GPU_SHARED(float, d_scores, [SIDE][SIDE + 1]);
@@ -122,7 +104,7 @@ __global__ void d_q_kernel(float* d_q, Saved saved, Shape shape) {
       float d_score = 0.0f;
       if (row < shape.seq && from + c <= row) {
         const float weight = expf(shape.scale * row_dot(saved.q + at, k_tile[c], p) - saved.lse[number]);
-        d_score = weight * (row_dot(saved.d_out + at, v_tile[c], p) - saved.delta[number]) * shape.scale;
+        d_score = weight * (row_dot(saved.d_out + at, v_tile[c], p) - delta[number]) * shape.scale;
       }
       d_scores[r][c] = d_score;
       __syncthreads();
@@ -136,7 +118,7 @@ __global__ void d_q_kernel(float* d_q, Saved saved, Shape shape) {
 }
 
 // Here rows are keys and columns are queries.
-__global__ void d_kv_kernel(float* d_k, float* d_v, Saved saved, Shape shape) {
+__global__ void d_kv_kernel(float* d_k, float* d_v, Saved saved, const float* delta, Shape shape) {
   GPU_SHARED(float, q_tile, [SIDE][MAX_P + 1]);
   GPU_SHARED(float, d_out_tile, [SIDE][MAX_P + 1]);
   GPU_SHARED(float, weights, [SIDE][SIDE + 1]);
@@ -157,7 +139,7 @@ __global__ void d_kv_kernel(float* d_k, float* d_v, Saved saved, Shape shape) {
         if (from + c < shape.seq && row <= from + c) {
           const int64_t number = (b * shape.heads + head) * shape.seq + from + c;
           weight = expf(shape.scale * row_dot(saved.k + at, q_tile[c], p) - saved.lse[number]);
-          d_score = weight * (row_dot(saved.v + at, d_out_tile[c], p) - saved.delta[number]) * shape.scale;
+          d_score = weight * (row_dot(saved.v + at, d_out_tile[c], p) - delta[number]) * shape.scale;
         }
         weights[r][c] = weight;
         d_scores[r][c] = d_score;
@@ -183,16 +165,16 @@ int64_t tasks_of(const AttentionShape& shape, int64_t heads) {
 }  // namespace
 
 void attend(Call& call, float* out, float* lse, const float* q, const float* k, const float* v,
-                const AttentionShape& attention) {
+            const AttentionShape& attention) {
   const Shape shape{attention};
   GPU_LAUNCH(forward_kernel, call.grid(tasks_of(shape, shape.heads), 1), BLOCK, 0, 0, out, lse, q, k, v, shape);
 }
 
-void attend_backward(Call& call, float* d_q, float* d_k, float* d_v, float* delta,
-                         const AttentionSaved<float>& of, const AttentionShape& attention) {
+void attend_backward(Call& call, float* d_q, float* d_k, float* d_v, float* delta, const Saved& saved,
+                     const AttentionShape& attention) {
   const Shape shape{attention};
-  const Saved saved = {of.q, of.k, of.v, of.d_out, of.lse, delta};
-  GPU_LAUNCH(delta_kernel, call.grid(shape.query_rows(), WARPS), BLOCK, 0, 0, delta, of.out, of.d_out, shape);
-  GPU_LAUNCH(d_q_kernel, call.grid(tasks_of(shape, shape.heads), 1), BLOCK, 0, 0, d_q, saved, shape);
-  GPU_LAUNCH(d_kv_kernel, call.grid(tasks_of(shape, shape.kv_heads), 1), BLOCK, 0, 0, d_k, d_v, saved, shape);
+  GPU_LAUNCH(delta_kernel<float>, call.grid(shape.query_rows(), WARPS), BLOCK, 0, 0, delta, saved.out, saved.d_out,
+             shape.p, attention);
+  GPU_LAUNCH(d_q_kernel, call.grid(tasks_of(shape, shape.heads), 1), BLOCK, 0, 0, d_q, saved, delta, shape);
+  GPU_LAUNCH(d_kv_kernel, call.grid(tasks_of(shape, shape.kv_heads), 1), BLOCK, 0, 0, d_k, d_v, saved, delta, shape);
 }

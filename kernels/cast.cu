@@ -1,20 +1,14 @@
 // Copies in bf16: eight elements, 16 bytes, at a time.
 #include "include/cast.cuh"
 
-#include "include/threads.cuh"
+#include "include/vectors.cuh"
 
 namespace {
 
-// Elements of bf16 in 16 bytes.
-constexpr int EIGHT = 8;
 // Side of the tiles that are transposed, and their rows in shared memory: an odd number of elements, so that the reads
 // of eight rows fall into different banks.
 constexpr int SIDE = 64;
 constexpr int PITCH = SIDE + 1;
-
-__device__ inline unsigned bits_of(__nv_bfloat16 low, __nv_bfloat16 high) {
-  return __bfloat16_as_ushort(low) | static_cast<unsigned>(__bfloat16_as_ushort(high)) << 16;
-}
 
 // Overwrites `out` (rows, columns). `is_aligned`: rows of `x` have whole eights and start at multiples of 16 bytes.
 __global__ void round_rows_kernel(uint4* __restrict__ out, const float* __restrict__ x,
@@ -26,8 +20,8 @@ __global__ void round_rows_kernel(uint4* __restrict__ out, const float* __restri
     const float* from = x + row * k + first;
     float4 low = {0.0f, 0.0f, 0.0f, 0.0f}, high = low;
     if (row < last && is_aligned) {
-      low = __ldg(reinterpret_cast<const float4*>(from));
-      high = __ldg(reinterpret_cast<const float4*>(from) + 1);
+      low = __ldg(vectors(from));
+      high = __ldg(vectors(from) + 1);
     } else if (row < last) {
       const auto at = [&](int j) { return first + j < k ? from[j] : 0.0f; };
       low = {at(0), at(1), at(2), at(3)};
@@ -47,10 +41,10 @@ struct Source {
 };
 
 // Writes a tile of SIDE x SIDE to `out`, transposed: its element (j, i) is element (i, j) of the source. Rows of `out`
-// are `stride` apart; `room` columns of it are written, and rows up to the width of the source. All threads of the block
-// call it.
-__device__ void transpose_tile(__nv_bfloat16* out, int64_t stride, int64_t room, const Source& source) {
-  GPU_SHARED(__nv_bfloat16, tile, [SIDE][PITCH]);
+// are `stride` apart; `room` columns of it are written, and rows up to the width of the source. All threads of the
+// block call it.
+__device__ void transpose_tile(Bf16* out, int64_t stride, int64_t room, const Source& source) {
+  GPU_SHARED(Bf16, tile, [SIDE][PITCH]);
   for (int i = static_cast<int>(threadIdx.x); i < SIDE * SIDE / 4; i += BLOCK) {
     const int y = i / (SIDE / 4), x = i % (SIDE / 4) * 4;
     const int64_t left = source.width - source.column - x;
@@ -58,7 +52,7 @@ __device__ void transpose_tile(__nv_bfloat16* out, int64_t stride, int64_t room,
     float4 values = {0.0f, 0.0f, 0.0f, 0.0f};
     if (source.row + y < source.row_end && left > 0) {
       if (source.is_aligned) {
-        values = __ldg(reinterpret_cast<const float4*>(from));
+        values = __ldg(vectors(from));
       } else {
         values = {from[0], left > 1 ? from[1] : 0.0f, left > 2 ? from[2] : 0.0f, left > 3 ? from[3] : 0.0f};
       }
@@ -72,14 +66,14 @@ __device__ void transpose_tile(__nv_bfloat16* out, int64_t stride, int64_t room,
   for (int i = static_cast<int>(threadIdx.x); i < SIDE * SIDE / EIGHT; i += BLOCK) {
     const int x = i / (SIDE / EIGHT), y = i % (SIDE / EIGHT) * EIGHT;
     if (source.column + x >= source.width || y >= room) continue;
-    const auto pair = [&](int j) { return bits_of(tile[y + j][x], tile[y + j + 1][x]); };
+    const auto pair = [&](int j) { return pair_of(tile[y + j][x], tile[y + j + 1][x]); };
     *reinterpret_cast<uint4*>(out + x * stride + y) = {pair(0), pair(2), pair(4), pair(6)};
   }
   __syncthreads();  // the tile was read
 }
 
 // Overwrites `out` (count * rows, columns) with `count` matrices `x` (k, rows). A block to a tile.
-__global__ void round_columns_kernel(__nv_bfloat16* __restrict__ out, const float* __restrict__ x, int64_t count,
+__global__ void round_columns_kernel(Bf16* __restrict__ out, const float* __restrict__ x, int64_t count,
                                      int64_t k, int64_t rows, int64_t columns, bool is_aligned) {
   const int64_t across = (rows + SIDE - 1) / SIDE, each = (k + SIDE - 1) / SIDE * across;
   for (int64_t number = blockIdx.x; number < count * each; number += gridDim.x) {
@@ -90,7 +84,7 @@ __global__ void round_columns_kernel(__nv_bfloat16* __restrict__ out, const floa
 }
 
 // Overwrites the columns of each expert in `out` (width, columns). A block to a tile.
-__global__ void round_groups_kernel(__nv_bfloat16* __restrict__ out, const float* __restrict__ x,
+__global__ void round_groups_kernel(Bf16* __restrict__ out, const float* __restrict__ x,
                                     const int32_t* __restrict__ offsets, int64_t e, int64_t width, int64_t columns,
                                     bool is_aligned) {
   const int64_t across = (width + SIDE - 1) / SIDE;
@@ -109,15 +103,13 @@ __global__ void round_groups_kernel(__nv_bfloat16* __restrict__ out, const float
 }
 static_assert(GROUP_PAD == SIDE, "a tile belongs to one expert");
 
-bool is_aligned_to_16(const float* x) { return reinterpret_cast<uintptr_t>(x) % 16 == 0; }
-
 }  // namespace
 
 Factor round_rows(Call& call, const float* x, int64_t rows, int64_t k, const int32_t* end) {
-  const int64_t columns = padded(k, EIGHT);
-  __nv_bfloat16* out = call.scratch_of<__nv_bfloat16>(rows * columns);
+  const int64_t columns = rounded_width(k);
+  Bf16* out = call.scratch_of<Bf16>(rows * columns);
   if (out && rows * columns > 0) {
-    const bool is_aligned = k % EIGHT == 0 && is_aligned_to_16(x);
+    const bool is_aligned = k % EIGHT == 0 && is_by_vectors(k, x);
     uint4* eights = reinterpret_cast<uint4*>(out);
     GPU_LAUNCH(round_rows_kernel, call.grid(rows * columns / EIGHT, BLOCK), BLOCK, 0, 0, eights, x, end, rows, k,
                columns, is_aligned);
@@ -126,10 +118,10 @@ Factor round_rows(Call& call, const float* x, int64_t rows, int64_t k, const int
 }
 
 Factor round_columns(Call& call, const float* x, int64_t count, int64_t k, int64_t rows) {
-  const int64_t columns = padded(k, EIGHT), tiles = count * (padded(k, SIDE) / SIDE) * (padded(rows, SIDE) / SIDE);
-  __nv_bfloat16* out = call.scratch_of<__nv_bfloat16>(count * rows * columns);
+  const int64_t columns = rounded_width(k), tiles = count * (padded(k, SIDE) / SIDE) * (padded(rows, SIDE) / SIDE);
+  Bf16* out = call.scratch_of<Bf16>(count * rows * columns);
   if (out && tiles > 0) {
-    const bool is_aligned = rows % 4 == 0 && is_aligned_to_16(x);
+    const bool is_aligned = is_by_vectors(rows, x);
     GPU_LAUNCH(round_columns_kernel, call.grid(tiles, 1), BLOCK, 0, 0, out, x, count, k, rows, columns, is_aligned);
   }
   return {out, count * rows, columns};
@@ -137,9 +129,9 @@ Factor round_columns(Call& call, const float* x, int64_t count, int64_t k, int64
 
 Factor round_groups(Call& call, const float* x, const int32_t* offsets, int64_t e, int64_t most_rows, int64_t width) {
   const int64_t columns = padded_start(most_rows, e), tiles = columns / SIDE * (padded(width, SIDE) / SIDE);
-  __nv_bfloat16* out = call.scratch_of<__nv_bfloat16>(width * columns);
+  Bf16* out = call.scratch_of<Bf16>(width * columns);
   if (out && tiles > 0) {
-    const bool is_aligned = width % 4 == 0 && is_aligned_to_16(x);
+    const bool is_aligned = is_by_vectors(width, x);
     GPU_LAUNCH(round_groups_kernel, call.grid(tiles, 1), BLOCK, 0, 0, out, x, offsets, e, width, columns, is_aligned);
   }
   return {out, width, columns};

@@ -3,7 +3,6 @@
 #include <new>
 
 #include "include/cublas.cuh"
-#include "include/tensor.cuh"
 
 // Blocks of one multiprocessor that a grid asks for.
 static constexpr int64_t BLOCKS_PER_PROCESSOR = 8;
@@ -41,11 +40,19 @@ extern "C" int bowline_open(bowline_device** device, uint32_t ordinal) {
     return BOWLINE_NO_DEVICE;
   }
   Call call(*device, "start");
-  int processors = 0;
-  if (call.check(cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, (*device)->ordinal))) {
-    (*device)->processors = processors;
-    (*device)->max_blocks = BLOCKS_PER_PROCESSOR * processors;
-    (*device)->has_wgmma = finds_wgmma(call, (*device)->ordinal);
+  const auto ask = [&](cudaDeviceAttr attribute) {
+    int value = 0;
+    call.check(cudaDeviceGetAttribute(&value, attribute, (*device)->ordinal));
+    return value;
+  };
+  (*device)->processors = ask(cudaDevAttrMultiProcessorCount);
+  (*device)->max_blocks = BLOCKS_PER_PROCESSOR * (*device)->processors;
+  const int major = ask(cudaDevAttrComputeCapabilityMajor), minor = ask(cudaDevAttrComputeCapabilityMinor);
+  // the library's only code for it is that of sm_90a
+  (*device)->has_wgmma = major == 9 && minor == 0;
+  if (call.is_ok() && major != 8 && !(*device)->has_wgmma) {
+    call.fail(BOWLINE_UNSUPPORTED, "its compute capability is " + std::to_string(major) + "." + std::to_string(minor) +
+                                       "; wanted 8.x or 9.0");
   }
   return call.end();
 }

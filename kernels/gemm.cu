@@ -22,8 +22,7 @@ __global__ void products_kernel(Products p) {
 
 void multiply_rounded(Call& call, const Products& p) {
   const Scope scope(call);
-  Factor a = p.a_copy, b = p.b_copy;
-  if (!a.data) a = round_factor(call, p.a, p.count, p.m, p.k);
+  Factor a = round_factor(call, p.a, p.count, p.m, p.k), b = p.b_copy;
   // the transpose of b, (n, k)
   if (!b.data) b = p.is_symmetric ? a : round_factor(call, {p.b.data, p.b.col, p.b.row}, p.count, p.n, p.k);
   int64_t m = p.m, n = p.n;

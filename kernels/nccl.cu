@@ -73,6 +73,13 @@ bowline_comm* joined(Call& call) {
   return call.device().comm;
 }
 
+// Gives back what is there of the stream and its marks.
+void destroy_stream(Call& call, const bowline_comm& comm) {
+  if (comm.computed) call.check(cudaEventDestroy(comm.computed));
+  if (comm.moved) call.check(cudaEventDestroy(comm.moved));
+  if (comm.stream) call.check(cudaStreamDestroy(comm.stream));
+}
+
 }  // namespace
 
 extern "C" int bowline_comm_id(bowline_device* device, char* host_id, size_t size) {
@@ -104,6 +111,8 @@ extern "C" int bowline_comm_join(bowline_device* device, const char* host_id, si
                         call.check(cudaEventCreateWithFlags(&comm.moved, cudaEventDisableTiming));
   if (is_ready && check(call, nccl.comm_init_rank(&comm.ranks, comm.world, id, comm.rank))) {
     device->comm = new bowline_comm(comm);
+  } else {
+    destroy_stream(call, comm);
   }
   return call.end();
 }
@@ -181,9 +190,7 @@ extern "C" int bowline_comm_leave(bowline_device* device) {
   if (bowline_comm* comm = joined(call)) {
     call.check(cudaStreamSynchronize(comm->stream));
     check(call, nccl.comm_destroy(comm->ranks));
-    call.check(cudaEventDestroy(comm->computed));
-    call.check(cudaEventDestroy(comm->moved));
-    call.check(cudaStreamDestroy(comm->stream));
+    destroy_stream(call, *comm);
     device->comm = nullptr;
     delete comm;
   }

@@ -81,7 +81,7 @@ __global__ void __launch_bounds__(THREADS, 1)
     return;
   }
   gpu_setmaxnreg_inc<232>();
-  const int warp = static_cast<int>(threadIdx.x) / 32 % 4, lane = static_cast<int>(threadIdx.x) % 32;
+  const int warp = static_cast<int>(threadIdx.x) / 32 % 4, lane = lane_id();
   const int top = reader * TENSOR_TILE / READERS;
   for (Tile tile; tiles.next(tile);) {
     if (top >= tile.rows) {
@@ -118,15 +118,8 @@ __global__ void __launch_bounds__(THREADS, 1)
       write<WAY>(p, tile, row + 8, column, sums[j * 4 + 2], sums[j * 4 + 3]);
     }
   }
-#endif
-}
-
-// Tells whether the code that the device was given has wgmma.
-__global__ void probe_kernel(int* has_wgmma) {
-#if GPU_HAS_WGMMA
-  *has_wgmma = 1;
 #else
-  *has_wgmma = 0;
+  __trap();  // better than to leave `out` as it was
 #endif
 }
 
@@ -142,8 +135,7 @@ void launch(Call& call, const TensorProducts& products) {
   }
   constexpr size_t BYTES = Layout<WIDTH>::BYTES;
   const unsigned grid = static_cast<unsigned>(call.processors());
-  constexpr auto LIMIT = cudaFuncAttributeMaxDynamicSharedMemorySize;
-  if (!call.check(cudaFuncSetAttribute(wgmma_kernel<WIDTH, WAY>, LIMIT, BYTES))) return;
+  if (!call.allow_shared(wgmma_kernel<WIDTH, WAY>, BYTES)) return;
   GPU_LAUNCH((wgmma_kernel<WIDTH, WAY>), grid, THREADS, BYTES, 0, a_map, b_map, p);
 }
 
@@ -158,19 +150,4 @@ void multiply_by_wgmma(Call& call, const TensorProducts& products) {
     case Write::SINGLES: return launch<TENSOR_TILE, Write::SINGLES>(call, products);
     case Write::MIRRORED: return launch<TENSOR_TILE, Write::MIRRORED>(call, products);
   }
-}
-
-bool finds_wgmma(Call& call, int ordinal) {
-  int major = 0, minor = 0;
-  if (!call.check(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, ordinal)) ||
-      !call.check(cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, ordinal)) || major != 9 ||
-      minor != 0) {
-    return false;
-  }
-  int* answer = call.scratch_of<int>(1);
-  if (!answer) return false;
-  GPU_LAUNCH(probe_kernel, 1, 1, 0, 0, answer);
-  int has_wgmma = 0;
-  call.copy(&has_wgmma, answer, sizeof has_wgmma, cudaMemcpyDeviceToHost);
-  return has_wgmma == 1;
 }

@@ -31,23 +31,25 @@ export function jobScripts(selected: readonly Selected[], options: ScriptOptions
   ]);
 }
 
+/** How long mpirun lets processes that it has asked to end save a checkpoint. */
+const SAVING_SECONDS = 60;
+
 /** What starts one process for each GPU, where there are several. */
 function launcher(gpus: number, scheduler: ScriptOptions["scheduler"]): string {
   if (gpus === 1) return "";
   return scheduler === "slurm"
     ? `srun --ntasks-per-node=${gpus} --kill-on-bad-exit=1 `
-    : `mpirun -n ${gpus} --bind-to none `;
+    : `mpirun -n ${gpus} --bind-to none --mca odls_base_sigkill_timeout ${SAVING_SECONDS} `;
 }
 
 /** What both kinds of job share: where they are, and what they run. */
 function setup(selected: Selected, { program, threads, ...options }: ScriptOptions): string {
   const launch = launcher(selected.gpus, options.scheduler);
-  const train = [...trainArguments(selected, options, threads), "--device", "auto"];
   return `set -u
 cd ${quote(Deno.cwd())} || exit 1
 name=${quote(selected.manifest.name)}
 retries=${options.retries}
-train=(${launch}${program ?? words(thisProgram())} ${words(train)})`;
+train=(${launch}${program ?? words(thisProgram())} ${words(trainArguments(selected, options, threads))})`;
 }
 
 /** Exit codes after which another start would not help: done, a mistake in the experiment, Ctrl-C. */

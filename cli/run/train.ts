@@ -5,6 +5,7 @@ import { Model } from "../../ffi/ts/model.ts";
 import type { DeviceInfo } from "../../ffi/ts/device.ts";
 import type { CorpusInfo, DataInfo, StreamInfo } from "../../ffi/ts/data.ts";
 import { place, type Ranks } from "../../ffi/ts/place.ts";
+import { BowlineError } from "../../ffi/ts/status.ts";
 import { Trainer } from "../../ffi/ts/trainer.ts";
 import { cacheFolder } from "../cache.ts";
 import { corpusFiles } from "../corpus.ts";
@@ -55,6 +56,7 @@ export async function train(experiment: Experiment, options: RunOptions): Promis
     threads: options.threads,
     ...choose(options, before),
     parallel: true,
+    isResuming: checkpoint !== undefined,
   });
   const device = trainer.device();
   const where = { threads: options.threads, device: device.name, precision: device.precision };
@@ -131,9 +133,8 @@ export async function train(experiment: Experiment, options: RunOptions): Promis
       step,
       savedStep,
     });
-    await trainer.leave();
   } catch (error) {
-    if (ranks.world > 1) trainer.fail(isCancelled(error) ? "interrupted" : messageOf(error));
+    trainer.fail(isCancelled(error) ? "interrupted" : messageOf(error));
     if (!isCancelled(error)) throw error;
     log.info("interrupted before the first step: nothing was written");
     Deno.exitCode = INTERRUPTED;
@@ -145,6 +146,7 @@ export async function train(experiment: Experiment, options: RunOptions): Promis
 /** Trains and records how that ended. */
 async function trainRecorded(run: Run): Promise<void> {
   const started = performance.now();
+  let isTogether = run.ranks.world > 1;
   const end = (reason: Extract<RunEvent, { type: "end" }>["reason"]) =>
     run.events.write({ type: "end", step: run.step, reason, seconds: (performance.now() - started) / 1000 });
   try {
@@ -152,6 +154,8 @@ async function trainRecorded(run: Run): Promise<void> {
     if (run.options.from !== undefined) await save(run);
     const held = await trainLoop(run);
     await save(run);
+    await run.trainer.leave();
+    isTogether = false; // the first process does the rest by itself
     if (!held) {
       end("interrupted");
       run.log.info(`interrupted at step ${run.step}; go on with --resume`);
@@ -166,8 +170,8 @@ async function trainRecorded(run: Run): Promise<void> {
     if (run.options.isJson) lines.forEach((line) => run.log.info(line));
     else if (!run.options.isQuiet) console.log(lines.join("\n"));
   } catch (error) {
-    if (run.ranks.world > 1) run.trainer.fail(messageOf(error)); // others may wait for what will not come
-    else await saveBeforeFailing(run);
+    if (!isTogether || isOfAll(error)) await saveBeforeFailing(run, isTogether);
+    else run.trainer.fail(messageOf(error)); // others may wait for what will not come
     const newest = await run.folder.newest();
     const kept = newest ? `the newest checkpoint is ${here(newest.path)}` : "there is no checkpoint yet";
     run.log.warn(`the run failed after step ${run.step}; ${kept}`);
@@ -182,11 +186,16 @@ async function trainRecorded(run: Run): Promise<void> {
   }
 }
 
+/** Whether all processes that train together have this error, at the same step. */
+function isOfAll(error: unknown): boolean {
+  return error instanceof BowlineError && error.code === "not-finite";
+}
+
 /** Keeps the steps that were completed: one that fails, for want of data or because a loss is no number, changes nothing. */
-async function saveBeforeFailing(run: Run): Promise<void> {
-  if (run.step === 0) return; // first weights can be drawn again
+async function saveBeforeFailing(run: Run, isTogether: boolean): Promise<void> {
   try {
-    await save(run);
+    if (run.step > 0) await save(run); // first weights can be drawn again
+    if (isTogether) await run.trainer.leave();
   } catch (secondary) {
     run.log.warn(`cannot save a checkpoint: ${messageOf(secondary)}`);
   }
@@ -219,7 +228,7 @@ function commitsOf(events: readonly RunEvent[]): Readonly<Record<string, string>
 }
 
 function describeRanks({ rank, world, engine }: Ranks, { name, card }: DeviceInfo): string {
-  return `rank ${rank} of ${world}, ${engine}, ${card === null ? name : `${name} (${card})`}`;
+  return `rank ${rank} of ${world}, ${engine}, ${card === null ? name : `${name} (${card.name})`}`;
 }
 
 function announce(log: Log, out: string, step: number, data: DataInfo): void {

@@ -36,6 +36,7 @@ use abi::machine;
 use abi::stats::{STATS_LEN, Stats};
 use abi::status::Status;
 use abi::texts;
+use abi::trainers;
 use error::{Error, Result};
 
 /// The caller's `len` elements.
@@ -111,40 +112,40 @@ pub extern "C" fn bowline_cancel(id: u32) -> bool {
 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn bowline_trainer_new(plan: *const u8, len: u32, device: *const u8, device_len: u32, status: *mut Status) -> u32 {
-    unsafe { &mut *status }.guard(|| calls::trainer_new(unsafe { text(plan, len) }?, unsafe { text(device, device_len) }?))
+    unsafe { &mut *status }.guard(|| trainers::trainer_new(unsafe { text(plan, len) }?, unsafe { text(device, device_len) }?))
 }
 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn bowline_trainer_device(id: u32, out: *mut u8, cap: u32, status: *mut Status) -> u32 {
-    unsafe { &mut *status }.guard(|| unsafe { copy_out(calls::trainer_device(id)?.as_bytes(), out, cap) })
+    unsafe { &mut *status }.guard(|| unsafe { copy_out(trainers::trainer_device(id)?.as_bytes(), out, cap) })
 }
 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn bowline_trainer_memory(id: u32, out: *mut u8, cap: u32, status: *mut Status) -> u32 {
-    unsafe { &mut *status }.guard(|| unsafe { copy_out(calls::trainer_memory(id)?.as_bytes(), out, cap) })
+    unsafe { &mut *status }.guard(|| unsafe { copy_out(trainers::trainer_memory(id)?.as_bytes(), out, cap) })
 }
 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn bowline_place(out: *mut u8, cap: u32, status: *mut Status) -> u32 {
-    unsafe { &mut *status }.guard(|| unsafe { copy_out(calls::place()?.as_bytes(), out, cap) })
+    unsafe { &mut *status }.guard(|| unsafe { copy_out(trainers::place()?.as_bytes(), out, cap) })
 }
 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn bowline_trainer_ranks(id: u32, out: *mut u8, cap: u32, status: *mut Status) -> u32 {
-    unsafe { &mut *status }.guard(|| unsafe { copy_out(calls::trainer_ranks(id)?.as_bytes(), out, cap) })
+    unsafe { &mut *status }.guard(|| unsafe { copy_out(trainers::trainer_ranks(id)?.as_bytes(), out, cap) })
 }
 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn bowline_trainer_leave(id: u32, status: *mut Status) -> i32 {
     let status = unsafe { &mut *status };
-    status.guard(|| calls::leave(id));
+    status.guard(|| trainers::leave(id));
     status.code()
 }
 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn bowline_trainer_fail(id: u32, reason: *const u8, len: u32, status: *mut Status) -> i32 {
     let status = unsafe { &mut *status };
-    status.guard(|| calls::fail(id, unsafe { text(reason, len) }?));
+    status.guard(|| trainers::fail(id, unsafe { text(reason, len) }?));
     status.code()
 }
 

@@ -15,7 +15,7 @@ use crate::{cpu, cuda};
 
 mod room;
 
-pub use room::{Change, Room, require_training, smallest_change};
+pub use room::{Change, Processes, Room, fewest_processes, require_training, smallest_change};
 
 /// What the working memory of ops depends on, beside their shapes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,26 +52,34 @@ pub struct MemoryPlan {
     pub scratch: u64,
     /// What ops keep for themselves: the largest of their needs.
     pub working: u64,
+    /// The moments of all ranks, when one of several saves or loads a checkpoint in the memory that it computes in.
+    pub gathered: u64,
     /// Sum of the above.
     pub total: u64,
 }
 
 impl MemoryPlan {
-    /// Of training by `plan`, in one process or in one of several, which share out the batch and the moments.
+    /// Of training by `plan`, in one process or in one of several, which share out the batch and the moments. What NCCL takes
+    /// for itself, which it does not tell, is not in it.
     pub fn training(plan: &Plan, target: Target, place: &Place) -> Result<Self> {
         let (layout, train) = (Layout::new(plan)?, &plan.train);
         let (batch, seq) = (train.batch / place.world, train.seq_len);
-        let shards = assign(&layout, place.world, plan.optimizer.muon.newton_schulz_steps);
+        let moments = |place: &Place| {
+            let shards = assign(&layout, place.world, plan.optimizer.muon.newton_schulz_steps);
+            Meter::bytes(|m| Optimizer::new(m, &layout, shards, place.rank))
+        };
+        let is_gathered = place.world > 1 && matches!(target, Target::Cpu { .. });
         let weights = weights(&layout)?;
         let activations = Meter::bytes(|m| Activations::new(m, &layout, batch * seq, true, train.recompute))?;
         let workspace = Meter::bytes(|m| Workspace::new(m, &layout, batch, seq, true, train.recompute))?;
         Ok(MemoryPlan {
             weights,
             gradients: weights,
-            optimizer: Meter::bytes(|m| Optimizer::new(m, &layout, shards, place.rank))?,
+            optimizer: moments(place)?,
             activations,
             scratch: workspace - activations,
             working: working(&layout, Pass { batch, seq, is_training: true }, target),
+            gathered: if is_gathered { moments(&Place::alone())? } else { 0 },
             ..MemoryPlan::default()
         }
         .summed())
@@ -91,8 +99,8 @@ impl MemoryPlan {
     }
 
     fn summed(self) -> Self {
-        let MemoryPlan { weights, gradients, optimizer, activations, cache, scratch, working, .. } = self;
-        MemoryPlan { total: weights + gradients + optimizer + activations + cache + scratch + working, ..self }
+        let MemoryPlan { weights, gradients, optimizer, activations, cache, scratch, working, gathered, .. } = self;
+        MemoryPlan { total: weights + gradients + optimizer + activations + cache + scratch + working + gathered, ..self }
     }
 }
 

@@ -78,14 +78,16 @@ export interface DeviceRequest {
   readonly threads: number;
   /** Whether the processes of a launcher train together. */
   readonly parallel: boolean;
+  /** Whether a run goes on, whose plan cannot be changed. */
+  readonly resuming: boolean;
 }
 
 /** A device as the core takes it: kernel libraries are looked for beside the core, and where they are built. */
 export function deviceRequest(
   { threads = 0, device = "cpu", precision }: DeviceOptions,
-  parallel = false,
+  { parallel = false, resuming = false }: Partial<Pick<DeviceRequest, "parallel" | "resuming">> = {},
 ): DeviceRequest {
   const here = import.meta.dirname;
   const folders = [dirname(corePath()), ...(here ? [join(here, "..", "..", "kernels", "build")] : [])];
-  return { name: device, precision: precision ?? null, folders, threads, parallel };
+  return { name: device, precision: precision ?? null, folders, threads, parallel, resuming };
 }

@@ -19,6 +19,8 @@ export interface Memory {
   readonly scratch: number;
   /** What operations keep for themselves: the largest of their needs. */
   readonly working: number;
+  /** The moments of all processes, when one of several saves or loads a checkpoint in the memory that it computes in. */
+  readonly gathered: number;
   /** Sum of the above. */
   readonly total: number;
 }
@@ -41,6 +43,8 @@ export interface MemoryReport {
   readonly fits: boolean;
   /** The smallest change of the manifest that makes it fit, and the bytes it takes then. */
   readonly change: { readonly settings: readonly string[]; readonly total: number } | null;
+  /** The fewest processes, more than one, that share the batch and each fit into as much; bytes of each. */
+  readonly processes: { readonly count: number; readonly total: number } | null;
   /** The device; null where it is not here. */
   readonly device: DeviceInfo | null;
   /** Why it is not here. */

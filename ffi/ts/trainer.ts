@@ -27,6 +27,12 @@ export interface TrainerOptions extends DeviceOptions {
    * @default {false}
    */
   readonly parallel?: boolean;
+  /**
+   * Whether a run is to go on, whose plan cannot be changed: what does not fit into memory is told another remedy.
+   *
+   * @default {false}
+   */
+  readonly isResuming?: boolean;
 }
 
 /**
@@ -62,7 +68,8 @@ export class Trainer implements Disposable {
     this.#vocab = plan.model.vocab;
     const text = utf8(JSON.stringify(plan));
     const status = new Status();
-    const device = utf8(JSON.stringify(deviceRequest(options, options.parallel)));
+    const { parallel = false, isResuming: resuming = false } = options;
+    const device = utf8(JSON.stringify(deviceRequest(options, { parallel, resuming })));
     this.#handle = core().bowline_trainer_new(text, text.length, device, device.length, status.bytes);
     status.check();
   }
@@ -87,7 +94,7 @@ export class Trainer implements Disposable {
     await this.#run((id, status) => core().bowline_trainer_leave(id, status));
   }
 
-  /** Tells the other processes that this one cannot go on, which ends them; does nothing where there are none. */
+  /** Tells the other processes that this one cannot go on, which ends them; does nothing where there are none, or no more. */
   fail(reason: string): void {
     const text = utf8(reason);
     const status = new Status();

@@ -5,6 +5,7 @@
 // d_v = P^T d_o, d_P = d_o v^T, d_s = P * (d_P - delta), d_q = scale d_s k, d_k = scale d_s^T q
 #pragma once
 
+#include "cast.cuh"
 #include "threads.cuh"
 
 struct AttentionShape {
@@ -39,12 +40,25 @@ constexpr int64_t MAX_TENSOR_P = 128;
 
 // In f32. `lse` may be null. `delta` (B, H, S) is working memory.
 void attend(Call& call, float* out, float* lse, const float* q, const float* k, const float* v,
-                const AttentionShape& shape);
-void attend_backward(Call& call, float* d_q, float* d_k, float* d_v, float* delta,
-                         const AttentionSaved<float>& saved, const AttentionShape& shape);
+            const AttentionShape& shape);
+void attend_backward(Call& call, float* d_q, float* d_k, float* d_v, float* delta, const AttentionSaved<float>& saved,
+                     const AttentionShape& shape);
 
 // By tensor cores: P is at most MAX_TENSOR_P, `start` is 0, and the factors are copies by `round_rows`.
-void attend(Call& call, float* out, float* lse, const __nv_bfloat16* q, const __nv_bfloat16* k,
-                 const __nv_bfloat16* v, const AttentionShape& shape);
-void attend_backward(Call& call, float* d_q, float* d_k, float* d_v, float* delta,
-                          const AttentionSaved<__nv_bfloat16>& saved, const AttentionShape& shape);
+void attend(Call& call, float* out, float* lse, const Bf16* q, const Bf16* k, const Bf16* v,
+            const AttentionShape& shape);
+void attend_backward(Call& call, float* d_q, float* d_k, float* d_v, float* delta, const AttentionSaved<Bf16>& saved,
+                     const AttentionShape& shape);
+
+// Overwrites `delta` (B, H, S): a warp to a row. Rows of `d_out` are `width` apart.
+template <class T>
+__global__ void delta_kernel(float* delta, const float* out, const T* d_out, int64_t width, AttentionShape shape) {
+  for (int64_t i = first_row(); i < shape.query_rows(); i += row_stride()) {
+    const int64_t row = shape.query_row(i / shape.seq / shape.heads, i % shape.seq, i / shape.seq % shape.heads);
+    float sum = 0.0f;
+    for (int64_t c = lane_id(); c < shape.p; c += 32)
+      sum += out[row * shape.p + c] * static_cast<float>(d_out[row * width + c]);
+    sum = warp_sum(sum);
+    if (lane_id() == 0) delta[i] = sum;
+  }
+}

@@ -30,11 +30,11 @@ __device__ inline HeadRows key_rows_of(const Bf16* x, const AttentionShape& shap
 // Starts the copy of rows `first..first+ROWS` into a tile of P columns, with 0 behind the rows and columns there are.
 template <int ROWS, int P>
 __device__ __forceinline__ void start_tile(Bf16* tile, const HeadRows& rows, int64_t first) {
-  constexpr int EIGHTS = P / 8;
+  constexpr int EIGHTS = P / EIGHT;
 // not unrolled: its addresses would take the registers that sums need
 #pragma unroll 1
   for (int i = static_cast<int>(threadIdx.x); i < ROWS * EIGHTS; i += ATTENTION_THREADS) {
-    const int row = i / EIGHTS, column = i % EIGHTS * 8;
+    const int row = i / EIGHTS, column = i % EIGHTS * EIGHT;
     const bool is_there = first + row < rows.count && column < rows.width;
     const Bf16* from = is_there ? rows.data + (first + row) * rows.step + column : rows.data;
     gpu_cp_async16(tile + row * PITCH<P> + column, from, is_there);
@@ -54,16 +54,6 @@ __device__ __forceinline__ void store_sums(float* out, const Sums<P>& sums, cons
       if (row < count && column < p) out[row * step + column] = sums[n / 8][i] * factors[i / 2];
     }
   }
-}
-
-// Sum, or largest, of a value of the four lanes that have a row's columns.
-__device__ inline float row_sum(float value) {
-  for (int step = 2; step > 0; step /= 2) value += __shfl_xor_sync(FULL_WARP, value, step);
-  return value;
-}
-__device__ inline float row_max(float value) {
-  for (int step = 2; step > 0; step /= 2) value = larger(value, __shfl_xor_sync(FULL_WARP, value, step));
-  return value;
 }
 
 // Calls `run` with the smallest size that heads of `p` elements fit in, as a type.

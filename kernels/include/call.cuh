@@ -18,7 +18,7 @@ struct bowline_device {
   int64_t processors;
   // Blocks of the largest grid: enough to fill the device; kernels stride over the rest.
   int64_t max_blocks;
-  // Whether the device runs wgmma and this library has it.
+  // Whether the device runs code of sm_90a.
   bool has_wgmma;
   // Working memory of one call, kept for the next one; the most that a call wanted; pieces beyond, by their places.
   char* scratch;
@@ -81,6 +81,12 @@ class Call {
   bool is_bf16() const { return device_->precision == BOWLINE_BF16; }
   bool has_wgmma() const { return device_->has_wgmma; }
 
+  // Lets a kernel be launched with so many bytes of dynamic shared memory.
+  template <class Kernel>
+  bool allow_shared(Kernel* kernel, size_t bytes) {
+    return check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes)));
+  }
+
   // A piece of working memory of unspecified content, until the call ends or gives it back; null after an error. What
   // the working memory does not hold is allocated apart; the next call finds it large enough.
   char* scratch(size_t bytes) {
@@ -102,7 +108,8 @@ class Call {
     return reinterpret_cast<T*>(scratch(n * sizeof(T)));
   }
 
-  // How much of the working memory is taken, and giving back all that was taken since.
+  // How much of the working memory is taken, and giving back all that was taken since. Kernels may still use it: later
+  // ones come after them, and cudaFree waits for them.
   size_t taken() const { return used_; }
   void give_back(size_t taken) {
     used_ = taken;
@@ -129,8 +136,8 @@ class Call {
   // Pieces start at multiples of it: what a GPU's own allocations are aligned to.
   static constexpr size_t PIECE = 256;
 
-  // Makes the working memory as large as a call wanted it. Where there is no room for all of it any more, the pieces are
-  // allocated apart.
+  // Makes the working memory as large as a call wanted it. Where there is no room for all of it any more, the pieces
+  // are allocated apart.
   void grow() {
     give_back(0);
     if (device_->scratch_wanted <= device_->scratch_bytes) return;

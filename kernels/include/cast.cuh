@@ -5,8 +5,11 @@
 
 using Bf16 = __nv_bfloat16;
 
-// A matrix in bf16, rows after each other. `columns` is a multiple of 8, so that a row starts at a multiple of 16 bytes;
-// what lies behind the columns that were copied is zero.
+// Elements of 16 bytes.
+constexpr int EIGHT = 8;
+
+// A matrix in bf16, rows after each other. `columns` is a multiple of EIGHT, so that a row starts at a multiple of 16
+// bytes; what lies behind the columns that were copied is zero.
 struct Factor {
   const Bf16* data;
   int64_t rows, columns;
@@ -23,12 +26,14 @@ GPU_HD int64_t padded_start(int64_t first, int64_t e) { return (first / GROUP_PA
 GPU_HD int64_t padded(int64_t n, int64_t unit) { return (n + unit - 1) / unit * unit; }
 
 // Elements of a row of a copy.
-GPU_HD int64_t rounded_width(int64_t k) { return padded(k, 8); }
+GPU_HD int64_t rounded_width(int64_t k) { return padded(k, EIGHT); }
 
-// Two neighbours as one word, each the nearest bf16.
+// Two neighbours as one word; in the second, each the nearest bf16.
+__device__ inline unsigned pair_of(Bf16 low, Bf16 high) {
+  return __bfloat16_as_ushort(low) | static_cast<unsigned>(__bfloat16_as_ushort(high)) << 16;
+}
 __device__ inline unsigned round_pair(float low, float high) {
-  return __bfloat16_as_ushort(__float2bfloat16_rn(low)) |
-         static_cast<unsigned>(__bfloat16_as_ushort(__float2bfloat16_rn(high))) << 16;
+  return pair_of(__float2bfloat16_rn(low), __float2bfloat16_rn(high));
 }
 
 // A copy of `x` (rows, k). With `end`, a number on the device, rows from `*end` are not read and zero.

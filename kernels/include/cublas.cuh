@@ -1,8 +1,8 @@
 // Dense products by cuBLAS, which is loaded when the first one comes.
 //
-// BOWLINE_CUBLAS says which: `auto`, the default for a GPU, is libcublas.so.13 or .12 where the loader finds it, and the
-// kernels of this library where it does not; `off`, the default of the emulator, is these always; anything else is the
-// file to load.
+// BOWLINE_CUBLAS says which: `auto`, the default for a GPU, is libcublas.so.13 or .12 where the loader finds it, and
+// the kernels of this library where it does not; `off`, the default of the emulator, is these always; anything else is
+// the file to load.
 #pragma once
 
 #include "gemm.cuh"

@@ -26,8 +26,8 @@ struct Products {
   bool is_symmetric = false;
   // In f32, whatever the precision of the device.
   bool is_f32 = false;
-  // Copies of `a` and of the transpose of `b` that were made before, of any product in bf16.
-  Factor a_copy = {}, b_copy = {};
+  // For a product in bf16: a copy of the transpose of `b` that was made before.
+  Factor b_copy = {};
 };
 
 // Launches them, in the precision of the device.

@@ -1,7 +1,7 @@
 /*
  * The kernel library as plain C: what the core calls, built for a GPU or for the emulator. Shapes and letters are those
- * of ffi/src/backend.rs, whose ops these are. All that they read and write is f32; `bowline_set_precision` says how they
- * multiply matrices.
+ * of ffi/src/backend.rs, whose ops these are. All that they read and write is f32; `bowline_set_precision` says how
+ * they multiply matrices.
  *
  * Pointers to f32 and i32 are device memory, row-major; a pointer called `host_...` is host memory. Order of arguments:
  * outputs, saved, inputs, dims. Calls on one device are made one at a time and run in their order; only copies to the
@@ -19,34 +19,27 @@ extern "C" {
 
 /* Version of these functions; ffi/src/cuda/library.rs wants the same. */
 #define BOWLINE_KERNELS_ABI 3
-
 #define BOWLINE_API __attribute__((visibility("default")))
 
 enum bowline_status {
   BOWLINE_OK = 0,
-  /* No driver, or none that fits this library. */
-  BOWLINE_NO_DRIVER = 1,
-  /* A driver, and no device with this number. */
-  BOWLINE_NO_DEVICE = 2,
+  BOWLINE_NO_DRIVER = 1, /* no driver, or none that fits this library */
+  BOWLINE_NO_DEVICE = 2, /* a driver, and no device with this number */
   BOWLINE_OUT_OF_MEMORY = 3,
-  /* A shape that no kernel of this library handles. */
-  BOWLINE_UNSUPPORTED = 4,
-  /* Any other error of the driver; the device is not to be used again. */
-  BOWLINE_FAILED = 5
+  BOWLINE_UNSUPPORTED = 4, /* a card, a shape or a setting that this library has nothing for */
+  BOWLINE_FAILED = 5       /* any other error of the driver; the device is not to be used again */
 };
 
 /* How products of matrices are computed. */
 enum bowline_precision {
   BOWLINE_F32 = 0,
-  /* Factors are rounded to bf16, sums are f32. */
-  BOWLINE_BF16 = 1
+  BOWLINE_BF16 = 1 /* factors are rounded to bf16, sums are f32 */
 };
-
-/* One opened device with its working memory. */
-typedef struct bowline_device bowline_device;
 
 /* --- device --- */
 
+/* One opened device with its working memory. */
+typedef struct bowline_device bowline_device;
 /* BOWLINE_KERNELS_ABI of the library. */
 BOWLINE_API uint32_t bowline_kernels_abi(void);
 /* Number of devices; 0 where there is no driver. */
@@ -76,10 +69,8 @@ BOWLINE_API int bowline_upload(bowline_device* device, void* out, const void* ho
 /* Overwrites host memory. */
 BOWLINE_API int bowline_download(bowline_device* device, void* host_out, const void* x, size_t bytes);
 
-/* --- collectives, between the devices of several processes --- */
-
-/* The library of NCCL is opened by the first of these calls: libnccl.so.2, or what the environment variable BOWLINE_NCCL
- * names. All ranks make the same calls in the same order. */
+/* --- collectives: between the devices of several processes, by NCCL, which the first of these calls opens:
+ * libnccl.so.2, or what BOWLINE_NCCL names. All ranks make the same calls in the same order. --- */
 
 /* Writes a new id for a group of ranks; `size` is at least 128. One rank makes it and gives it to all. */
 BOWLINE_API int bowline_comm_id(bowline_device* device, char* host_id, size_t size);
@@ -173,8 +164,7 @@ BOWLINE_API int bowline_attention_backward(bowline_device* device, float* d_q, f
                                            const float* lse, const float* q, const float* k, const float* v,
                                            const float* d_out, size_t batch, size_t seq, size_t heads, size_t kv_heads,
                                            size_t p);
-/* Writes `k`, `v` (S, Hkv, P) into `k_cache`, `v_cache` at row `start`, then overwrites `out` (S, H, P). `q` (S, H, P).
- */
+/* Writes `k`, `v` (S, Hkv, P) into `k_cache`, `v_cache` at row `start`; overwrites `out` (S, H, P). `q` (S, H, P). */
 BOWLINE_API int bowline_attention_cached(bowline_device* device, float* out, float* k_cache, float* v_cache,
                                          const float* q, const float* k, const float* v, size_t start, size_t seq,
                                          size_t heads, size_t kv_heads, size_t p);
@@ -214,12 +204,12 @@ BOWLINE_API int bowline_grouped_linear_forward(bowline_device* device, float* ou
                                                const int32_t* offsets, size_t most_rows, size_t e, size_t o, size_t i);
 /* Overwrites `d_x` (N, I) with `d_out[r] w[e]`. `d_out` (N, O), `w` (E, O, I). */
 BOWLINE_API int bowline_grouped_linear_backward_input(bowline_device* device, float* d_x, const float* d_out,
-                                                      const float* w, const int32_t* offsets, size_t most_rows, size_t e, size_t o,
-                                                      size_t i);
+                                                      const float* w, const int32_t* offsets, size_t most_rows,
+                                                      size_t e, size_t o, size_t i);
 /* Adds `d_out[rows of e]^T x[rows of e]` into `d_w[e]` (E, O, I). `d_out` (N, O), `x` (N, I). */
 BOWLINE_API int bowline_grouped_linear_backward_weight(bowline_device* device, float* d_w, const float* d_out,
-                                                       const float* x, const int32_t* offsets, size_t most_rows, size_t e, size_t o,
-                                                       size_t i);
+                                                       const float* x, const int32_t* offsets, size_t most_rows,
+                                                       size_t e, size_t o, size_t i);
 
 /* --- swiglu --- */
 
@@ -232,8 +222,7 @@ BOWLINE_API int bowline_swiglu_backward(bowline_device* device, float* act, floa
                                         const float* gate_up, const float* d_act, const float* combine_weights,
                                         const int32_t* slot_of_row, size_t n, size_t f);
 
-/* --- cross_entropy: `*host_bad` is the first place of a target that is V or more, and then nothing is written; else T
- * --- */
+/* --- cross_entropy: `*host_bad` is the first place of a target of V or more, and nothing is written; else T --- */
 
 /* Overwrites `losses` (T). `h` (T, D), `w` (V, D), `targets` (T), negative for none. */
 BOWLINE_API int bowline_cross_entropy_forward(bowline_device* device, float* losses, size_t* host_bad, const float* h,

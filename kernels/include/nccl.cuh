@@ -20,7 +20,8 @@ struct Nccl {
   int (*comm_destroy)(NcclComm comm);
   int (*group_start)();
   int (*group_end)();
-  int (*reduce)(const void* x, void* out, size_t n, int type, int operation, int root, NcclComm comm, cudaStream_t stream);
+  int (*reduce)(const void* x, void* out, size_t n, int type, int operation, int root, NcclComm comm,
+                cudaStream_t stream);
   int (*broadcast)(const void* x, void* out, size_t n, int type, int root, NcclComm comm, cudaStream_t stream);
   int (*send)(const void* x, size_t n, int type, int peer, NcclComm comm, cudaStream_t stream);
   int (*receive)(void* out, size_t n, int type, int peer, NcclComm comm, cudaStream_t stream);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "cast.cuh"
+#include "threads.cuh"
 
 // What belongs to a group, when there are several.
 enum class Split {
@@ -30,10 +31,9 @@ struct TensorProducts {
 // Launches them.
 void multiply(Call& call, const TensorProducts& products);
 
-// The two ways, and whether the second is there.
+// The two ways; the second where the device has wgmma.
 void multiply_by_mma(Call& call, const TensorProducts& products);
 void multiply_by_wgmma(Call& call, const TensorProducts& products);
-bool finds_wgmma(Call& call, int ordinal);
 
 // Rows of a tile, and columns unless a kernel says otherwise.
 constexpr int TENSOR_TILE = 128;
@@ -49,7 +49,8 @@ struct Tile {
   int top, left;
 };
 
-// The tiles of this block, in strides of the whole grid. Groups whose rows are known on the device only are walked over.
+// The tiles of this block, in strides of the whole grid. Groups whose rows are known on the device only are walked
+// over.
 template <int WIDTH>
 class Tiles {
  public:
@@ -94,7 +95,8 @@ class Tiles {
     } else {
       tile.out = p_.out + (int64_t{group_} * m + tile.top) * n + tile.left;
       tile.a_row = tile.top, tile.b_row = tile.left;
-      tile.depth = static_cast<int>(padded_start(first, group_)), tile.terms = static_cast<int>(padded(count, GROUP_PAD));
+      tile.depth = static_cast<int>(padded_start(first, group_));
+      tile.terms = static_cast<int>(padded(count, GROUP_PAD));
     }
   }
 

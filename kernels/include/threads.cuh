@@ -17,19 +17,20 @@ __device__ inline int64_t row_stride() { return element_stride() / 32; }
 // Lane of this thread in its warp.
 __device__ inline int lane_id() { return static_cast<int>(threadIdx.x % 32); }
 
-// Sum over the lanes, the same in each: lanes by halves.
-template <class T>
+// Sum over the lanes, or over each LANES neighbours, the same in each: lanes by halves.
+template <int LANES = 32, class T>
 __device__ inline T warp_sum(T value) {
-  for (int step = 16; step > 0; step /= 2) value += __shfl_xor_sync(FULL_WARP, value, step);
+  for (int step = LANES / 2; step > 0; step /= 2) value += __shfl_xor_sync(FULL_WARP, value, step);
   return value;
 }
 
 // The larger one; NaN is passed over.
 __device__ inline float larger(float a, float b) { return b > a ? b : a; }
 
-// Largest value of the lanes, the same in each.
+// Largest value of these lanes, the same in each.
+template <int LANES = 32>
 __device__ inline float warp_max(float value) {
-  for (int step = 16; step > 0; step /= 2) value = larger(value, __shfl_xor_sync(FULL_WARP, value, step));
+  for (int step = LANES / 2; step > 0; step /= 2) value = larger(value, __shfl_xor_sync(FULL_WARP, value, step));
   return value;
 }
 

@@ -13,8 +13,8 @@ bool is_by_vectors(size_t length, const Pointers*... pointers) {
   return is_aligned && length * sizeof(float) % VECTOR_BYTES == 0;
 }
 
-inline float4* vectors(float* pointer) { return reinterpret_cast<float4*>(pointer); }
-inline const float4* vectors(const float* pointer) { return reinterpret_cast<const float4*>(pointer); }
+GPU_HD float4* vectors(float* pointer) { return reinterpret_cast<float4*>(pointer); }
+GPU_HD const float4* vectors(const float* pointer) { return reinterpret_cast<const float4*>(pointer); }
 
 // Floats of a T.
 template <class T>

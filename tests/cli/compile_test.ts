@@ -76,7 +76,8 @@ Deno.test("the executable carries program, packages and libraries, and works fro
       const { code, stdout, stderr } = await new Deno.Command(join(root, ".ci", "smoke"), { args: [program] }).output();
       const text = new TextDecoder();
       assert.equal(code, 0, text.decode(stdout) + text.decode(stderr));
-      assert.match(text.decode(stdout), /core .*\/cache\/libraries\/[0-9a-f]{64}\/libbowline\.so/);
+      const rows = text.decode(stdout).replaceAll(/ *│\n│ +│ +│ /g, ""); // the table breaks a long path
+      assert.match(rows, /core .*\/cache\/libraries\/[0-9a-f]{64}\/libbowline\.so/);
     });
   } finally {
     await Deno.remove(folder, { recursive: true });

@@ -30,7 +30,7 @@ Deno.test("a run on the emulated GPU", { ignore }, async (t) => {
     assert.equal(available, null);
     assert.deepEqual(
       Object.keys(parts),
-      ["weights", "gradients", "optimizer", "activations", "cache", "scratch", "working"],
+      ["weights", "gradients", "optimizer", "activations", "cache", "scratch", "working", "gathered"],
     );
     assert.equal(Object.values(parts).reduce((sum: number, bytes) => sum + Number(bytes), 0), total);
     const { device } = JSON.parse(await Deno.readTextFile(workspace.at("whole", "environment.json")));
@@ -174,16 +174,17 @@ Deno.test("a GPU that is not there is one line that says what is missing", async
   });
   workspace.env["BOWLINE_KERNELS"] = LIBRARY;
   for (
-    const [part, says] of [["driver", /CUDA driver: .*; the device cpu/], [
-      "device",
-      /there are 0; the device/,
-    ]] as const
+    const [part, variable, value, says] of [
+      ["code for the card", "CC", "75", /its compute capability is 7\.5; wanted 8\.x or 9\.0; the device cpu/],
+      ["driver", "MISSING", "driver", /CUDA driver: .*; the device cpu/],
+      ["device", "MISSING", "device", /there are 0; the device/],
+    ] as const
   ) {
     await t.step({
       name: `the ${part}`,
       ignore,
       fn: async () => {
-        workspace.env["BOWLINE_EMULATOR_MISSING"] = part;
+        workspace.env[`BOWLINE_EMULATOR_${variable}`] = value;
         await assertMistake(workspace, [...train, "--device", "cuda"], says);
       },
     });
@@ -197,13 +198,23 @@ Deno.test("a run that does not fit is refused with what does", async () => {
   const { memory: { total } } = JSON.parse(stdout);
   workspace.env["BOWLINE_MEMORY_LIMIT"] = String(total - 1);
   const says =
-    /^error: Cannot train: \d\.\d MB are needed and \d\.\d MB are allowed by BOWLINE_MEMORY_LIMIT; it fits with (--set train\.recompute=true) \(\d\.\d MB\)$/m;
+    /^error: Cannot train: \d\.\d MB are needed and \d\.\d MB are allowed by BOWLINE_MEMORY_LIMIT; it fits with --set train\.recompute=true \(\d\.\d MB\), or with 2 processes \(\d\.\d MB each\)$/m;
   await assertMistake(workspace, args, says);
   const planned = await workspace.run("plan", workspace.manifest, "--set", "train.batch=8");
-  assert.match(planned.stdout, /^ {2}it does not fit: .*; it fits with --set train\.recompute=true/m);
+  assert.match(
+    planned.stdout,
+    /^ {2}it does not fit: .*; it fits with --set train\.recompute=true .*, or with 2 processes/m,
+  );
   await workspace.train("run", "--set", "train.batch=8", "--set", "train.recompute=true", "--steps", "1");
   const memory = (await workspace.events("run")).find(({ type }) => type === "memory")!;
   assert.ok(Number(memory["total"]) <= Number(memory["available"]));
+  const resume = ["train", workspace.manifest, "--out", "run", "--resume"];
+  workspace.env["BOWLINE_MEMORY_LIMIT"] = String(Number(memory["total"]) - 1);
+  await assertMistake(
+    workspace,
+    [...resume, "--set", "train.batch=8", "--set", "train.recompute=true"],
+    /a run that goes on keeps its manifest: it fits with \d processes .*, or perhaps on another --device$/m,
+  );
   workspace.env["BOWLINE_MEMORY_LIMIT"] = "much";
   await assertMistake(workspace, [...args, "--out", "other"], /BOWLINE_MEMORY_LIMIT "much": wanted a number of bytes/);
 });

@@ -68,6 +68,7 @@ Deno.test("experiments submit gives the main runs 4 GPUs", async () => {
     await assertParse(workspace);
     const job = await Deno.readTextFile(workspace.at("jobs/olmoe-tiny-g4.sh"));
     assert.match(job, scheduler === "slurm" ? /^#SBATCH --gpus-per-node=4$/m : /CUDA_VISIBLE_DEVICES.*0,1,2,3/);
+    assert.deepEqual(job.match(/--device \S+(?=[ )])/g), ["--device cuda"]);
     // one process for each
     assert.match(
       job,

@@ -1,6 +1,6 @@
 /** Several processes train as one does, end together, and go on from each other's checkpoints. */
 import assert from "node:assert/strict";
-import { type Event, finish, Workspace } from "./program.ts";
+import { type Event, finish, stepFolder, Workspace } from "./program.ts";
 import { hasMpirun, largestDifference, numbers, shared, startRanks, trainRanks } from "./ranks.ts";
 
 const ignore = !hasMpirun();
@@ -98,15 +98,23 @@ Deno.test("Ctrl-C stops all processes at one step, and the first saves", { ignor
   await trainRanks(workspace, 2, manifest, "run", "--resume", ...long, "--steps", String(steps + 2));
 });
 
-Deno.test("a loss that is no number ends all processes with the reason", { ignore }, async () => {
-  await using made = await make();
-  const { workspace, manifest } = made;
-  const { code, stderr } = await finish(startRanks(workspace, 2, manifest, "run", "--set", "train.lr=1e30"));
-  assert.equal(code, 1);
-  assert.match(stderr, /^error: .*Cannot go on at step \d+: .* is not finite/m);
-  const last = (await workspace.events("run")).at(-1)!;
-  assert.deepEqual([last.type, last["reason"]], ["end", "failed"]);
-});
+Deno.test(
+  "a loss that is no number ends all processes with the reason, and keeps the steps before",
+  { ignore },
+  async () => {
+    await using made = await make();
+    const { workspace, manifest } = made;
+    const { code, stderr } = await finish(startRanks(workspace, 2, manifest, "run", "--set", "train.lr=1e30"));
+    assert.equal(code, 1);
+    assert.match(stderr, /^error: .*Cannot go on at step \d+: .* is not finite/m);
+    const last = (await workspace.events("run")).at(-1)!;
+    assert.deepEqual([last.type, last["reason"]], ["end", "failed"]);
+    assert.ok(last.step > 0);
+    assert.deepEqual(workspace.checkpoints("run"), [stepFolder(last.step)]);
+    assert.match(stderr, /newest checkpoint is .*step-0000000/);
+    assert.doesNotMatch(stderr, /cannot save/);
+  },
+);
 
 Deno.test("a number of processes that does not divide the batch is refused", { ignore }, async () => {
   await using made = await make();

@@ -28,7 +28,7 @@ const MPI = {
   OMPI_ALLOW_RUN_AS_ROOT_CONFIRM: "1",
   OMPI_MCA_btl_vader_single_copy_mechanism: "none",
   // Seconds from Ctrl-C until it asks the processes to end, and again until it kills them: they save a checkpoint.
-  OMPI_MCA_odls_base_sigkill_timeout: "3",
+  OMPI_MCA_odls_base_sigkill_timeout: "5",
 };
 
 /** Starts `world` processes that train a manifest into a folder. */

@@ -30,7 +30,7 @@ Deno.test("a change of device or precision is told, and nothing else", () => {
 Deno.test("memory is told by parts that there are, in decimal units", () => {
   const parts = { weights: 999, gradients: 1_000, optimizer: 2_340_000, activations: 5e9, scratch: 1.2e12, working: 7 };
   assert.equal(
-    describeMemory({ ...parts, cache: 0, total: 5e9 }, { bytes: 8e9, is: "free on a card" }, "cuda"),
+    describeMemory({ ...parts, cache: 0, gathered: 0, total: 5e9 }, { bytes: 8e9, is: "free on a card" }, "cuda"),
     "memory on cuda: 5.0 GB (weights 999 B, gradients 1.0 kB, optimizer 2.3 MB, activations 5.0 GB, scratch 1.2 TB, " +
       "working 7 B); 8.0 GB are free on a card",
   );

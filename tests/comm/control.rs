@@ -2,6 +2,7 @@
 //! So the ranks here are helper processes: this test program, started again with a role.
 
 use std::net::TcpListener;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -14,12 +15,16 @@ const ROLE: &str = "BOWLINE_TEST_RANK";
 #[test]
 fn helper() {
     let Ok(role) = std::env::var(ROLE) else { return };
-    let [rank, port, act] = role.split(' ').collect::<Vec<_>>().try_into().expect("three words");
-    let (rank, port): (usize, u16) = (rank.parse().expect("a number"), port.parse().expect("a number"));
+    let [rank, act, file] = role.splitn(3, ' ').collect::<Vec<_>>().try_into().expect("three words");
+    let (rank, file): (usize, _) = (rank.parse().expect("a number"), Path::new(file));
     let control = if rank == 0 {
-        Control::host(TcpListener::bind(("127.0.0.1", port)).expect("a port"), 3, "a word").expect("ranks")
+        let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
+        let port = listener.local_addr().expect("a port").port().to_string();
+        std::fs::write(file.with_extension("part"), port).expect("written");
+        std::fs::rename(file.with_extension("part"), file).expect("written");
+        Control::host(listener, 3, "a word").expect("ranks")
     } else {
-        let (control, word) = Control::guest(&[("127.0.0.1".into(), port)], rank, 3).expect("rank 0");
+        let (control, word) = Control::guest(&[("127.0.0.1".into(), port_in(file))], rank, 3).expect("rank 0");
         assert_eq!(word, "a word");
         control
     };
@@ -28,6 +33,7 @@ fn helper() {
         "dies" => std::process::abort(),
         "leaves" => {
             control.leave();
+            control.fail(Error::Argument("too late".into()));
             std::thread::sleep(Duration::from_millis(300));
             return println!("left {:?}", control.failure().map(|error| error.to_string()));
         }
@@ -44,23 +50,36 @@ fn helper() {
     println!("nothing happened");
 }
 
-fn start(rank: usize, port: u16, act: &str) -> Child {
+/// The port that rank 0 wrote, as soon as it has.
+fn port_in(file: &Path) -> u16 {
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_secs(60) {
+        if let Ok(port) = std::fs::read_to_string(file) {
+            return port.parse().expect("a number");
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    panic!("rank 0 opened no port");
+}
+
+fn start(rank: usize, act: &str, file: &Path) -> Child {
     let mut command = Command::new(std::env::current_exe().expect("this program"));
-    command.args(["--exact", "control::helper", "--nocapture"]).env(ROLE, format!("{rank} {port} {act}"));
+    command.args(["--exact", "control::helper", "--nocapture"]).env(ROLE, format!("{rank} {act} {}", file.display()));
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("started")
 }
 
 /// Runs three ranks with these roles; returns what each printed, and how long it took.
 fn run(acts: [&str; 3]) -> (Vec<(Option<i32>, String)>, Duration) {
-    let port = TcpListener::bind(("127.0.0.1", 0)).and_then(|l| l.local_addr()).expect("a port").port();
-    let children: Vec<_> = acts.iter().enumerate().map(|(rank, act)| start(rank, port, act)).collect();
+    let dir = tempfile::tempdir().expect("temp");
+    let children: Vec<_> = acts.iter().enumerate().map(|(rank, act)| start(rank, act, &dir.path().join("port"))).collect();
     let begun = Instant::now();
     let outputs = children.into_iter().map(|child| {
         let output = child.wait_with_output().expect("ended");
         let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
         (output.status.code(), text)
     });
-    (outputs.collect(), begun.elapsed())
+    let outputs = outputs.collect();
+    (outputs, begun.elapsed())
 }
 
 fn assert_says(outputs: &[(Option<i32>, String)], ranks: &[usize], text: &str) {

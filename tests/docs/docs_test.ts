@@ -10,6 +10,13 @@ function firstCells(text: string, title: string): string[] {
   return rows.map((row) => row.split("|")[1]!.trim());
 }
 
+/** Lines of the README's blocks of this kind. */
+function lines(text: string, kind: string): string[] {
+  return [...text.matchAll(new RegExp(`^\`\`\`${kind}\\n([^\`]*)^\`\`\``, "gm"))].flatMap((block) =>
+    block[1]!.trim().split("\n")
+  );
+}
+
 Deno.test("the README maps every folder and module of the top level", async () => {
   const { stdout } = await new Deno.Command("git", { args: ["ls-files"], cwd: root }).output();
   const tracked = new TextDecoder().decode(stdout).trim().split("\n").map((path) => path.split("/"));
@@ -61,9 +68,7 @@ const SHORT: Record<string, (args: string[], out: string) => string[] | null> = 
 
 Deno.test("every command of the README works", async (t) => {
   const out = await Deno.makeTempDir();
-  const commands = [...(await read("README.md")).matchAll(/^```sh\n([^`]*)^```/gm)].flatMap((block) =>
-    block[1]!.trim().split("\n")
-  );
+  const commands = lines(await read("README.md"), "sh");
   assert.ok(commands.length > 4);
   for (const command of commands) {
     const words = [...command.matchAll(/"([^"]*)"|(\S+)/g)].map((match) => match[1] ?? match[2]!);
@@ -82,4 +87,36 @@ Deno.test("every command of the README works", async (t) => {
     });
   }
   await Deno.remove(out, { recursive: true });
+});
+
+/** Runs the program in an empty folder. */
+async function bowline(args: readonly string[], env: Record<string, string> = {}) {
+  const cwd = await Deno.makeTempDir();
+  const command = new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", new URL("cli/main.ts", root).pathname, ...args],
+    cwd,
+    env: { NO_COLOR: "1", ...env },
+  });
+  const { stdout, stderr } = await command.output();
+  await Deno.remove(cwd, { recursive: true });
+  return { stdout: new TextDecoder().decode(stdout), stderr: new TextDecoder().decode(stderr) };
+}
+
+Deno.test("commands of the README that need what CI has not have verbs and options of the program", async () => {
+  const commands = lines(await read("README.md"), "console").map((line) => / ?bowline (\w.*)$/.exec(line)?.[1]);
+  const found = commands.filter((command) => command !== undefined);
+  assert.ok(found.length >= 6);
+  for (const command of found) {
+    const { stdout } = await bowline([command.split(" ")[0]!, "--help"]);
+    for (const [option] of command.matchAll(/--[\w-]+/g)) assert.match(stdout, new RegExp(`${option}\\b`), command);
+  }
+});
+
+Deno.test("the refusal of the README is what the program says", async () => {
+  const console = lines(await read("README.md"), "console");
+  const at = console.findIndex((line) => line.startsWith("$ "));
+  const [variable, , ...args] = console[at]!.slice(2).split(" ");
+  const [name, value] = variable!.split("=");
+  const { stderr } = await bowline(args, { [name!]: value! });
+  assert.equal(stderr.trim(), console[at + 1]);
 });

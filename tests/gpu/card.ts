@@ -1,12 +1,24 @@
 /** A kernel library called directly, for what the core has no function for: its name, memory, and the time of one op. */
 
-const SYMBOLS = {
+/** BOWLINE_KERNELS_ABI of the header that the table was written for. */
+export const ABI = 3;
+
+/** The functions that are called. */
+export const SYMBOLS = {
+  bowline_kernels_abi: { parameters: [], result: "u32" },
   bowline_open: { parameters: ["buffer", /* bowline_device ** */ "u32"], result: "i32" },
   bowline_close: { parameters: ["usize" /* bowline_device * */], result: "i32" },
   bowline_error: { parameters: ["usize", "buffer", /* char * */ "usize"], result: "i32" },
   bowline_set_precision: { parameters: ["usize", "i32"], result: "i32" },
   bowline_info: {
-    parameters: ["usize", "buffer", /* char * */ "usize", "buffer", /* u64 * total */ "buffer" /* u64 * free */],
+    parameters: [
+      "usize",
+      "buffer", /* char * name */
+      "usize",
+      "buffer", /* u64 * total */
+      "buffer", /* u64 * free */
+      "buffer", /* i32 * driver */
+    ],
     result: "i32",
   },
   bowline_alloc: { parameters: ["usize", "buffer", /* void ** */ "usize"], result: "i32" },
@@ -21,9 +33,10 @@ const SYMBOLS = {
       "usize", /* x */
       "usize", /* w */
       "usize", /* offsets */
-      "usize",
-      "usize",
-      "usize",
+      "usize", /* most_rows */
+      "usize", /* e */
+      "usize", /* o */
+      "usize", /* i */
     ],
     result: "i32",
   },
@@ -49,10 +62,12 @@ export class Card implements Disposable {
   /**
    * Opens the first device of a library.
    *
-   * @throws {RangeError} if there is no driver, or no device.
+   * @throws {RangeError} if the library is of another version, or there is no driver, or no device.
    */
   constructor(library: string) {
     this.#library = Deno.dlopen(library, SYMBOLS);
+    const abi = this.#library.symbols.bowline_kernels_abi();
+    if (abi !== ABI) throw new RangeError(`Cannot use ${library}: its version is ${abi}; wanted ${ABI}`);
     const device = new BigUint64Array(1);
     const status = this.#library.symbols.bowline_open(device, 0);
     this.#device = device[0]!;
@@ -62,7 +77,8 @@ export class Card implements Disposable {
   /** Its name, and bytes of memory in all and free. */
   info(): { name: string; total: number; free: number } {
     const [name, total, free] = [new Uint8Array(256), new BigUint64Array(1), new BigUint64Array(1)];
-    this.#check(this.#library.symbols.bowline_info(this.#device, name, 256n, total, free));
+    const driver = new Int32Array(1);
+    this.#check(this.#library.symbols.bowline_info(this.#device, name, 256n, total, free, driver));
     return { name: text(name), total: Number(total[0]), free: Number(free[0]) };
   }
 
@@ -80,7 +96,7 @@ export class Card implements Disposable {
     const run = (count: number) => {
       const start = performance.now();
       for (let k = 0; k < count; k++) {
-        const dims = [e, o, i].map(BigInt) as [bigint, bigint, bigint];
+        const dims = [n, e, o, i].map(BigInt) as [bigint, bigint, bigint, bigint];
         this.#check(symbols.bowline_grouped_linear_forward(this.#device, out, x, w, offsets, ...dims));
       }
       this.#check(symbols.bowline_download(this.#device, last, out + BigInt(4 * (n * o - 1)), 4n)); // waits

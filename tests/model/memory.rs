@@ -4,7 +4,7 @@ use bowline::backend::Meter;
 use bowline::comm::Place;
 use bowline::cuda::{Cuda, Precision};
 use bowline::layout::Layout;
-use bowline::memory::{MemoryPlan, Room, Target, require_training, smallest_change};
+use bowline::memory::{MemoryPlan, Processes, Room, Target, fewest_processes, require_training, smallest_change};
 use bowline::model::Model;
 use bowline::model::decoder::Decoder;
 use bowline::plan::Plan;
@@ -105,18 +105,59 @@ fn the_smallest_change_is_recomputation_then_a_smaller_batch_then_both() {
     assert_eq!(found.settings, ["train.batch=1", "train.accumulation=2"], "it recomputes already");
 }
 
+/// The bytes that each of `world` ranks takes.
+fn of_ranks(plan: &Plan, target: Target, world: usize) -> Vec<u64> {
+    let at = |rank| MemoryPlan::training(plan, target, &Place { rank, world, ..Place::alone() }).expect("a plan").total;
+    (0..world).map(at).collect()
+}
+
+#[test]
+fn the_fewest_processes_are_those_that_all_fit() {
+    let plan = wide(12, 2, false).0;
+    let gpu = Target::Cuda(Precision::Bf16);
+    let most = |target, world| *of_ranks(&plan, target, world).iter().max().expect("ranks");
+    for target in [CPU, gpu] {
+        let fewest = |bytes: u64| fewest_processes(&plan, target, &Place::alone(), &room(bytes)).expect("a plan");
+        for (world, before) in [(2, 1), (3, 2), (4, 3), (6, 4), (12, 6)] {
+            assert!(most(target, world) < most(target, before), "{world} processes need less each than {before}");
+            assert_eq!(fewest(most(target, world)), Some(Processes { count: world, total: most(target, world) }));
+            assert_eq!(fewest(most(target, before) - 1).map(|found| found.count), Some(world));
+        }
+        assert_eq!(fewest(most(target, 12) - 1), None);
+        let of_two = fewest_processes(&plan, target, &Place { world: 2, ..Place::alone() }, &room(u64::MAX)).expect("a plan");
+        assert_eq!(of_two.map(|found| found.count), Some(3), "more than there are");
+    }
+}
+
+#[test]
+fn ranks_share_out_moments_and_gather_them_where_the_memory_is_the_hosts() {
+    let plan = wide(12, 2, false).0;
+    let at = |target, rank, world| MemoryPlan::training(&plan, target, &Place { rank, world, ..Place::alone() }).expect("a plan");
+    for target in [CPU, Target::Cuda(Precision::Bf16)] {
+        let one = at(target, 0, 1);
+        assert_eq!(one.gathered, 0);
+        assert_eq!((0..3).map(|rank| at(target, rank, 3).optimizer).sum::<u64>(), one.optimizer);
+        assert_eq!(at(target, 1, 3).gathered, if target == CPU { one.optimizer } else { 0 });
+    }
+}
+
 #[test]
 fn what_does_not_fit_is_refused_with_what_would() {
     let (plan, whole) = wide(12, 2, false);
-    assert_eq!(require_training(&plan, CPU, &Place::alone(), None).expect("no bound").total, whole);
-    assert_eq!(require_training(&plan, CPU, &Place::alone(), Some(&room(whole))).expect("it fits to the byte").total, whole);
-    let says = |bytes: u64| require_training(&plan, CPU, &Place::alone(), Some(&room(bytes))).expect_err("refused").to_string();
+    let require = |room: Option<Room>, is_resuming| require_training(&plan, CPU, &Place::alone(), room.as_ref(), is_resuming);
+    assert_eq!(require(None, false).expect("no bound").total, whole);
+    assert_eq!(require(Some(room(whole)), false).expect("it fits to the byte").total, whole);
+    let says = |bytes: u64, is_resuming| require(Some(room(bytes)), is_resuming).expect_err("refused").to_string();
     let kilobytes = |bytes: u64| format!("{:.1} MB", bytes as f64 / 1e6);
     let (need, have, then) = (kilobytes(whole), kilobytes(whole - 1), kilobytes(wide(12, 2, true).1));
-    let want = format!("Cannot train: {need} are needed and {have} are free on a card; it fits with --set train.recompute=true ({then})");
-    assert_eq!(says(whole - 1), want);
-    let want = format!(
-        "Cannot train: {need} are needed and 999 B are free on a card; neither train.recompute=true nor a smaller train.batch makes it fit, wanted a smaller model"
-    );
-    assert_eq!(says(999), want);
+    let each = kilobytes(*of_ranks(&plan, CPU, 2).iter().max().expect("ranks"));
+    let lacks = |have: &str| format!("Cannot train: {need} are needed and {have} are free on a card;");
+    let want = format!("{} it fits with --set train.recompute=true ({then}), or with 2 processes ({each} each)", lacks(&have));
+    assert_eq!(says(whole - 1, false), want);
+    let want = "neither train.recompute=true nor a smaller train.batch nor more processes make it fit, wanted a smaller model";
+    assert_eq!(says(999, false), format!("{} {want}", lacks("999 B")));
+    let keeps = "a run that goes on keeps its manifest: it fits with";
+    let elsewhere = "or perhaps on another --device";
+    assert_eq!(says(whole - 1, true), format!("{} {keeps} 2 processes ({each} each), {elsewhere}", lacks(&have)));
+    assert_eq!(says(999, true), format!("{} {keeps} more memory, {elsewhere}", lacks("999 B")));
 }

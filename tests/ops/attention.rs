@@ -1,7 +1,9 @@
 //! Causal attention: forward, backward, and over a cache.
 
 use crate::common::*;
+use crate::emulator::on_emulator;
 use bowline::backend::{AttentionDims, Backend};
+use bowline::cuda::Precision;
 
 #[derive(Clone)]
 pub struct Attention {
@@ -165,33 +167,41 @@ fn large_scores_do_not_overflow() {
     assert!(outs.iter().all(|out| out.values.iter().all(|v| v.is_finite())));
 }
 
+/// The case through a cache that is filled in parts: the rows of its output.
+fn run_over_cache<B: Backend>(case: &Attention, b: &B) -> Vec<f32> {
+    let AttentionDims { seq, heads, kv_heads, head_dim: p, .. } = case.dims;
+    // capacity beyond the sequence; what is not yet written must not be read
+    let spare = vec![f32::NAN; (seq + 3) * kv_heads * p];
+    let [mut k_cache, mut v_cache] = [(); 2].map(|()| Floats::new(b, &spare));
+    let mut rows = Vec::new();
+    let mut start = 0;
+    for take in [1, 1, 70, 5, 100, 1, 10_000] {
+        let s = take.min(seq - start);
+        let dims = AttentionDims { seq: s, ..case.dims };
+        let q = Floats::new(b, &case.q[start * heads * p..][..s * heads * p]);
+        let [k, v] = [&case.k, &case.v].map(|x| Floats::new(b, &x[start * kv_heads * p..][..s * kv_heads * p]));
+        let mut y = Floats::new(b, &vec![5.0; s * heads * p]);
+        b.attention_cached(&mut y.buf, &mut k_cache.buf, &mut v_cache.buf, &q.buf, &k.buf, &v.buf, start, dims).unwrap();
+        rows.extend(y.read(b));
+        start += s;
+    }
+    assert_eq!(k_cache.read(b)[..case.k.len()], case.k);
+    assert_eq!(v_cache.read(b)[..case.v.len()], case.v);
+    rows
+}
+
 #[test]
 fn a_cache_filled_in_parts_gives_the_rows_of_the_whole() {
     for case in cases().into_iter().filter(|case| case.dims.batch == 1) {
-        let AttentionDims { seq, heads, kv_heads, head_dim: p, .. } = case.dims;
         let want = reference(case.dims, &f64s(&case.q), &f64s(&case.k), &f64s(&case.v), &case.d_out).out;
-        let mut bits = Vec::new();
-        for b in cpus() {
-            // capacity beyond the sequence; what is not yet written must not be read
-            let spare = vec![f32::NAN; (seq + 3) * kv_heads * p];
-            let [mut k_cache, mut v_cache] = [(); 2].map(|()| Floats::new(b, &spare));
-            let mut rows = Vec::new();
-            let mut start = 0;
-            for take in [1, 1, 70, 5, 100, 1, 10_000] {
-                let s = take.min(seq - start);
-                let dims = AttentionDims { seq: s, ..case.dims };
-                let q = Floats::new(b, &case.q[start * heads * p..][..s * heads * p]);
-                let [k, v] = [&case.k, &case.v].map(|x| Floats::new(b, &x[start * kv_heads * p..][..s * kv_heads * p]));
-                let mut y = Floats::new(b, &vec![5.0; s * heads * p]);
-                b.attention_cached(&mut y.buf, &mut k_cache.buf, &mut v_cache.buf, &q.buf, &k.buf, &v.buf, start, dims).unwrap();
-                rows.extend(y.read(b));
-                start += s;
-            }
-            within(&case.label(), &rows, &want, rounding(16)).unwrap();
-            assert_eq!(k_cache.read(b)[..case.k.len()], case.k);
-            assert_eq!(v_cache.read(b)[..case.v.len()], case.v);
-            bits.push(rows.iter().map(|v| v.to_bits()).collect::<Vec<u32>>());
-        }
-        assert!(bits.iter().all(|b| *b == bits[0]), "{}: bits differ between thread counts", case.label());
+        let runs: Vec<_> = cpus().iter().map(|b| run_over_cache(&case, b)).collect();
+        within(&case.label(), &runs[0], &want, rounding(16)).unwrap();
+        assert!(runs.iter().all(|rows| *rows == runs[0]), "{}: bits differ between thread counts", case.label());
+        on_emulator(|emulator| {
+            // in f32 whatever the precision is
+            let [f32, bf16] = [Precision::F32, Precision::Bf16].map(|precision| run_over_cache(&case, emulator.with(0, precision)));
+            within(&case.label(), &f32, &want, rounding(16)).unwrap();
+            assert!(f32 == bf16, "{}: bits differ between precisions", case.label());
+        });
     }
 }

@@ -5,7 +5,6 @@ use crate::common::*;
 use crate::emulator::on_emulator;
 use bowline::backend::Backend;
 use bowline::cuda::Precision::Bf16;
-use half::bf16;
 
 /// Largest relative error of one rounding to the 8 bits of bf16.
 const UNIT: f64 = 1.0 / 256.0;
@@ -39,8 +38,7 @@ fn cases() -> Vec<Rounded> {
 
 impl Rounded {
     fn reference(&self) -> Reference {
-        let [q, k, v, d_out] =
-            [&self.0.q, &self.0.k, &self.0.v, &self.0.d_out].map(|x| x.iter().map(|&x| bf16::from_f32(x).to_f32()).collect::<Vec<f32>>());
+        let [q, k, v, d_out] = [&self.0.q, &self.0.k, &self.0.v, &self.0.d_out].map(|x| rounded(x));
         reference(self.0.dims, &f64s(&q), &f64s(&k), &f64s(&v), &d_out)
     }
 
@@ -101,7 +99,6 @@ fn gradients() {
     on_emulator(|emulator| {
         for case in cases().into_iter().filter(|case| case.0.dims.seq <= 66 && !case.0.q.is_empty()) {
             let outs = case.run(emulator.with(0, Bf16));
-            let rounded = |x: &[f32]| x.iter().map(|&x| bf16::from_f32(x).to_f32()).collect::<Vec<f32>>();
             let Attention { dims, q, k, v, d_out } = &case.0;
             let [q, k, v, d_out] = [q, k, v, d_out].map(|x| rounded(x));
             let tolerances: Vec<_> = Case::reference(&case).into_iter().map(|(_, tolerance)| tolerance).collect();

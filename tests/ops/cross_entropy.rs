@@ -1,7 +1,8 @@
 //! Head and cross-entropy.
 
 use crate::common::*;
-use bowline::backend::{Backend, Memory};
+use crate::emulator::on_emulator;
+use bowline::backend::Backend;
 use bowline::cuda::Precision;
 
 const GRAD_SCALE: f32 = 0.37;
@@ -162,8 +163,13 @@ fn a_negative_target_costs_nothing() {
 
 #[test]
 fn refuses_a_target_outside_the_vocabulary() {
-    let b = &cpus()[0];
-    let mut losses = b.zeros(2).unwrap();
-    let error = b.cross_entropy_forward(&mut losses, &vec![0.0; 2], &vec![0.0; 4], &vec![0, 4], 2, 4, 1).unwrap_err();
-    assert_eq!(error.to_string(), "Cannot score target 4 at position 1: ids must be below 4, or negative for none");
+    fn refuses<B: Backend>(b: &B) {
+        let [h, w] = [2, 4].map(|n| Floats::new(b, &vec![0.0; n]));
+        let (mut losses, targets) = (Floats::new(b, &[3.0; 2]), Ints::new(b, &[0, 4]));
+        let error = b.cross_entropy_forward(&mut losses.buf, &h.buf, &w.buf, &targets.buf, 2, 4, 1).unwrap_err();
+        assert_eq!(error.to_string(), "Cannot score target 4 at position 1: ids must be below 4, or negative for none");
+        losses.read(b);
+    }
+    refuses(&cpus()[0]);
+    on_emulator(|emulator| refuses(emulator.with(0, Precision::F32)));
 }

@@ -1,7 +1,9 @@
 //! Embedding.
 
 use crate::common::*;
-use bowline::backend::{Backend, Memory};
+use crate::emulator::on_emulator;
+use bowline::backend::Backend;
+use bowline::cuda::Precision;
 
 #[derive(Clone)]
 struct Embedding {
@@ -64,10 +66,15 @@ fn embedding() {
 
 #[test]
 fn refuses_a_token_outside_the_vocabulary() {
-    for (token, b) in [(-1, &cpus()[0]), (4, &cpus()[1])] {
-        let mut rows = b.zeros(4).unwrap();
-        let error = b.embedding_forward(&mut rows, &vec![0.0; 8], &vec![3, token], 2, 4, 2).unwrap_err();
+    fn refuses<B: Backend>(b: &B, token: i32) {
+        let (mut rows, table) = (Floats::new(b, &[3.0; 4]), Floats::new(b, &[0.0; 8]));
+        let error = b.embedding_forward(&mut rows.buf, &table.buf, &Ints::new(b, &[3, token]).buf, 2, 4, 2).unwrap_err();
         assert_eq!(error.to_string(), format!("Cannot embed token {token} at position 1: ids must be in 0..4"));
+        rows.read(b);
+    }
+    for token in [-1, 4] {
+        refuses(&cpus()[1], token);
+        on_emulator(|emulator| refuses(emulator.with(0, Precision::F32), token));
     }
 }
 
@@ -88,8 +95,11 @@ fn gradients() {
 
 #[test]
 fn a_negative_token_adds_no_gradient() {
-    let b = &cpus()[1];
-    let mut d_table = Floats::new(b, &[0.0; 4]);
-    b.embedding_backward(&mut d_table.buf, &vec![1.0, 2.0, 3.0, 4.0], &vec![-1, 1], 2, 2, 2).unwrap();
-    assert_eq!(d_table.read(b), [0.0, 0.0, 3.0, 4.0]);
+    fn run<B: Backend>(b: &B) -> Vec<f32> {
+        let (mut d_table, d_out) = (Floats::new(b, &[0.0; 4]), Floats::new(b, &[1.0, 2.0, 3.0, 4.0]));
+        b.embedding_backward(&mut d_table.buf, &d_out.buf, &Ints::new(b, &[-1, 1]).buf, 2, 2, 2).unwrap();
+        d_table.read(b)
+    }
+    assert_eq!(run(&cpus()[1]), [0.0, 0.0, 3.0, 4.0]);
+    on_emulator(|emulator| assert_eq!(run(emulator.with(0, Precision::F32)), [0.0, 0.0, 3.0, 4.0]));
 }

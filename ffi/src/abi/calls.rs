@@ -1,4 +1,4 @@
-//! The calls of the C border on plain Rust values: a model in training.
+//! The calls of the C border on plain Rust values: steps of a model in training, its files and its values.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -7,29 +7,24 @@ use std::sync::{Arc, MutexGuard};
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
-use super::device::{Any, DeviceRequest, on_device};
+use super::device::on_device;
 use super::handles::{self, AnyTrainer, Entry, Object, OpenTrainer, lock};
 use super::stats::Stats;
 use crate::backend::Backend;
-use crate::comm::{Comm, Place};
-use crate::cpu::Cpu;
-use crate::cuda::Cuda;
 use crate::data::{Settings, Watch, open_stream, prepare};
 use crate::error::{Error, Result};
-use crate::memory::{MemoryPlan, Room, require_training};
-use crate::plan::{OrderSpec, Plan};
-use crate::train::{EvalReport, StepReport, Trainer, require_divisor};
+use crate::plan::OrderSpec;
+use crate::train::{EvalReport, StepReport};
 
-fn open_trainer(entry: &Entry, id: u32) -> Result<&OpenTrainer> {
+pub(super) fn open_trainer(entry: &Entry, id: u32) -> Result<&OpenTrainer> {
     match &entry.object {
         Object::Trainer(open) => Ok(open),
         _ => Err(Error::Handle(id)),
     }
 }
 
-fn trainer(entry: &Entry, id: u32) -> Result<MutexGuard<'_, AnyTrainer>> {
+pub(super) fn trainer(entry: &Entry, id: u32) -> Result<MutexGuard<'_, AnyTrainer>> {
     lock(&open_trainer(entry, id)?.trainer)
 }
 
@@ -43,73 +38,11 @@ pub(super) fn parse<T: for<'de> Deserialize<'de>>(what: &str, json: &str) -> Res
     serde_path_to_error::deserialize(&mut de).map_err(|e| Error::Argument(format!("Cannot read the {what}: {} ({})", e.inner(), e.path())))
 }
 
-pub fn trainer_new(plan: &str, device: &str) -> Result<u32> {
-    let plan = Plan::parse(plan)?;
-    let request: DeviceRequest = parse("device request", device)?;
-    let place = request.place()?;
-    require_divisor(plan.train.batch, place.world)?;
-    let (backend, opened) = request.open(place.local_rank)?;
-    let memory = require_training(&plan, opened.target, &place, opened.room.as_ref())?;
-    let trainer = match backend {
-        Any::Cpu(cpu) => Any::Cpu(Trainer::with_ranks(cpu, plan, Comm::<Cpu>::join(place)?)?),
-        Any::Cuda(cuda) => {
-            let comm = Comm::<Cuda>::join(&cuda, place)?;
-            Any::Cuda(Trainer::with_ranks(cuda, plan, comm)?)
-        }
-    };
-    let trainer = trainer.into();
-    handles::insert(Object::Trainer(Box::new(OpenTrainer { trainer, opened, memory })))
-}
-
-/// The device that a trainer was given.
-pub fn trainer_device(id: u32) -> Result<String> {
-    to_json(&open_trainer(&*handles::get(id)?, id)?.opened)
-}
-
-#[derive(Serialize)]
-struct TrainerMemory<'a> {
-    needed: MemoryPlan,
-    room: Option<&'a Room>,
-}
-
-/// The memory that a trainer takes there.
-pub fn trainer_memory(id: u32) -> Result<String> {
-    let entry = handles::get(id)?;
-    let OpenTrainer { memory, opened, .. } = open_trainer(&entry, id)?;
-    to_json(&TrainerMemory { needed: *memory, room: opened.room.as_ref() })
-}
-
-/// This process among those that a launcher started, by its environment.
-pub fn place() -> Result<String> {
-    to_json(&Place::from_environment()?)
-}
-
-/// The place that a trainer took, and what connects it with the others.
-pub fn trainer_ranks(id: u32) -> Result<String> {
-    let entry = handles::get(id)?;
-    let trainer = trainer(&entry, id)?;
-    let (place, engine) = on_device!(&*trainer, t => (t.comm().place().clone(), t.comm().engine()));
-    Ok(json!({ "rank": place.rank, "world": place.world, "engine": engine }).to_string())
-}
-
-/// The end of training, for all ranks together.
-pub fn leave(id: u32) -> Result<()> {
-    let entry = handles::get(id)?;
-    let trainer = &mut *trainer(&entry, id)?;
-    let result = on_device!(trainer, t => t.leave());
-    together(trainer, result)
-}
-
-/// The caller cannot go on: ends all other ranks, which say why.
-pub fn fail(id: u32, reason: &str) -> Result<()> {
-    let entry = handles::get(id)?;
-    together(&mut *trainer(&entry, id)?, Err::<(), _>(Error::Argument(reason.into()))).or(Ok(()))
-}
-
-/// What a call gives; of several ranks, one that fails ends the others.
-fn together<R>(trainer: &mut AnyTrainer, result: Result<R>) -> Result<R> {
+/// What a call gives; of several ranks, one that fails ends the others. A wish to stop and a number that is none are agreed
+/// upon, and fail the call on all.
+pub(super) fn together<R>(trainer: &mut AnyTrainer, result: Result<R>) -> Result<R> {
     result.map_err(|error| match error {
-        Error::Cancelled => error,
+        Error::Cancelled | Error::NotFinite { .. } => error,
         error => on_device!(trainer, t => t.fail(error)),
     })
 }
@@ -130,11 +63,11 @@ pub fn attach_data(id: u32, request: &str, stats: &Stats<'_>) -> Result<()> {
     let mut trainer = trainer(&entry, id)?;
     // The first rank prepares the data, the others find it in the cache.
     let is_first = on_device!(&*trainer, t => t.comm().rank() == 0);
-    if !is_first {
-        on_device!(&mut *trainer, t => t.meet())?;
-    }
-    attach(&entry, &mut trainer, &request, threads, stats)?;
-    if is_first { on_device!(&mut *trainer, t => t.meet()) } else { Ok(()) }
+    let meet = |trainer: &mut AnyTrainer, is_due: bool| if is_due { on_device!(trainer, t => t.meet()) } else { Ok(()) };
+    let result = meet(&mut trainer, !is_first)
+        .and_then(|()| attach(&entry, &mut trainer, &request, threads, stats))
+        .and_then(|()| meet(&mut trainer, is_first));
+    together(&mut trainer, result)
 }
 
 fn attach(entry: &Entry, trainer: &mut AnyTrainer, request: &AttachRequest, threads: usize, stats: &Stats<'_>) -> Result<()> {

@@ -33,8 +33,9 @@ pub struct DeviceRequest {
     /// CPU threads; 0 means all cores.
     threads: usize,
     /// Whether the processes of a launcher train together, this one among them.
-    #[serde(default)]
     parallel: bool,
+    /// Whether a run goes on, whose plan cannot be changed.
+    pub resuming: bool,
 }
 
 /// What was opened.

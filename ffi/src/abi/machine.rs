@@ -8,7 +8,7 @@ use super::device::{DeviceRequest, Opened};
 use crate::comm::Place;
 use crate::cpu;
 use crate::error::{Error, Result};
-use crate::memory::{Change, MemoryPlan, Room, smallest_change};
+use crate::memory::{Change, MemoryPlan, Processes, Room, fewest_processes, smallest_change};
 use crate::plan::Plan;
 
 /// Version of the C functions; `ffi/ts/library.ts` wants the same.
@@ -39,6 +39,7 @@ struct MemoryReport {
     room: Option<Room>,
     fits: bool,
     change: Option<Change>,
+    processes: Option<Processes>,
     device: Option<Opened>,
     missing: Option<String>,
 }
@@ -60,7 +61,8 @@ pub fn memory(request: &str) -> Result<String> {
     let needed = MemoryPlan::training(&plan, target, &alone)?;
     let lacking = room.as_ref().filter(|room| needed.total > room.bytes);
     let change = lacking.map(|room| smallest_change(&plan, target, &alone, room)).transpose()?.flatten();
-    to_json(&MemoryReport { needed, fits: lacking.is_none(), room, change, device: opened, missing })
+    let processes = lacking.map(|room| fewest_processes(&plan, target, &alone, room)).transpose()?.flatten();
+    to_json(&MemoryReport { needed, fits: lacking.is_none(), room, change, processes, device: opened, missing })
 }
 
 /// What a device is: opens it and closes it again.

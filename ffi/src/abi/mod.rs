@@ -7,3 +7,4 @@ pub mod machine;
 pub mod stats;
 pub mod status;
 pub mod texts;
+pub mod trainers;

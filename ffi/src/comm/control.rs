@@ -94,7 +94,9 @@ impl Control {
         let deadline = Instant::now() + MEETING;
         let mut stream = loop {
             let found = addresses.iter().filter_map(|address| address.to_socket_addrs().ok()).flatten();
-            let stream = found.filter_map(|at| TcpStream::connect_timeout(&at, BEAT).ok()).next();
+            // While nobody listens, a port that the system chose for this end may be the very one it looks for.
+            let is_other = |stream: &TcpStream| stream.local_addr().ok() != stream.peer_addr().ok();
+            let stream = found.filter_map(|at| TcpStream::connect_timeout(&at, BEAT).ok()).find(is_other);
             match stream {
                 Some(stream) => break stream,
                 None if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(50)),
@@ -144,8 +146,12 @@ impl Control {
         &self.gone
     }
 
-    /// This rank cannot go on. Returns what there is to say here: this error, or what another rank said before.
+    /// This rank cannot go on. Returns what there is to say here: this error, or what another rank said before. After
+    /// `leave` that concerns nobody else.
     pub fn fail(&self, error: Error) -> Error {
+        if self.shared.is_leaving.load(Ordering::Relaxed) {
+            return error;
+        }
         let text = format!("Cannot go on: rank {} of {} failed: {error}", self.shared.rank, self.shared.world);
         if self.end(&text) { error } else { self.failure().unwrap_or(error) }
     }

@@ -26,6 +26,14 @@ pub struct Change {
     pub total: u64,
 }
 
+/// More processes, and the memory that each of them needs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Processes {
+    pub count: usize,
+    /// Of the one that needs most.
+    pub total: u64,
+}
+
 impl Room {
     /// What is free on a card, if it is one, and within the limit of the environment, if there is one.
     pub fn of(card: Option<Room>) -> Result<Option<Room>> {
@@ -48,21 +56,52 @@ impl Room {
     }
 }
 
-/// The memory of training by `plan`, refused where it does not fit into `room`.
-pub fn require_training(plan: &Plan, target: Target, place: &Place, room: Option<&Room>) -> Result<MemoryPlan> {
+/// The memory of training by `plan`, refused where it does not fit into `room`. A run that goes on keeps its plan: what would
+/// fit is then no change of it.
+pub fn require_training(plan: &Plan, target: Target, place: &Place, room: Option<&Room>, is_resuming: bool) -> Result<MemoryPlan> {
     let needed = MemoryPlan::training(plan, target, place)?;
-    if let Some(room) = room {
-        room.require(&needed, "train", || {
-            Ok(match smallest_change(plan, target, place, room)? {
-                Some(Change { settings, total }) => {
-                    let settings: Vec<_> = settings.iter().map(|setting| format!("--set {setting}")).collect();
-                    format!("it fits with {} ({})", settings.join(" "), text(total))
-                }
-                None => "neither train.recompute=true nor a smaller train.batch makes it fit, wanted a smaller model".into(),
-            })
-        })?;
-    }
+    let Some(room) = room else { return Ok(needed) };
+    room.require(&needed, "train", || {
+        let change = if is_resuming { None } else { smallest_change(plan, target, place, room)? };
+        let processes = fewest_processes(plan, target, place, room)?;
+        let more = processes.map(|Processes { count, total }| format!("with {count} processes ({} each)", text(total)));
+        if is_resuming {
+            let remedy = more.unwrap_or_else(|| "with more memory".into());
+            return Ok(format!("a run that goes on keeps its manifest: it fits {remedy}, or perhaps on another --device"));
+        }
+        let change = change.map(|Change { settings, total }| {
+            let settings: Vec<_> = settings.iter().map(|setting| format!("--set {setting}")).collect();
+            format!("with {} ({})", settings.join(" "), text(total))
+        });
+        let remedies: Vec<_> = change.into_iter().chain(more).collect();
+        Ok(if remedies.is_empty() {
+            "neither train.recompute=true nor a smaller train.batch nor more processes make it fit, wanted a smaller model".into()
+        } else {
+            format!("it fits {}", remedies.join(", or "))
+        })
+    })?;
     Ok(needed)
+}
+
+/// The fewest processes, more than there are, that can share the batch and that each have enough in as much memory.
+pub fn fewest_processes(plan: &Plan, target: Target, place: &Place, room: &Room) -> Result<Option<Processes>> {
+    let batch = plan.train.batch;
+    for world in (place.world + 1..=batch).filter(|world| batch.is_multiple_of(*world)) {
+        let at = |rank| MemoryPlan::training(plan, target, &Place { rank, world, ..Place::alone() });
+        // Ranks differ in nothing but their moments.
+        let first = at(0)?;
+        if first.total - first.optimizer > room.bytes {
+            continue;
+        }
+        let mut total = first.total;
+        for rank in 1..world {
+            total = total.max(at(rank)?.total);
+        }
+        if total <= room.bytes {
+            return Ok(Some(Processes { count: world, total }));
+        }
+    }
+    Ok(None)
 }
 
 /// The first of these that fits: recomputation; a smaller batch with more accumulation, so that a step has the same windows;

@@ -50,15 +50,18 @@ impl<B: Backend> Trainer<B> {
             // Tokens that are no whole windows are refused when they are loaded.
             let mine = if rows * (seq + 1) == windows.len() { self.ranks.part(rows, seq + 1) } else { 0..windows.len() };
             // A rank may be without a part of a short batch.
-            let mut local = None;
+            let mut local = Ok(None);
             if !mine.is_empty() || windows.is_empty() {
                 tokens += self.workspace.load(b, &self.model.layout, &windows[mine], mask)? as u64;
                 let part = quiet.part(i as f64 / n, (i + 1) as f64 / n);
-                let stats = self.workspace.forward(b, &self.model, &part);
-                let stats = stats.map_err(|e| self.ranks.explain(blame(e, self.step, b, &self.model, &self.grads)))?;
-                let metrics = RouterMetrics::new(&self.model.layout, &stats, &self.workspace.expert_ids, counts);
-                local = Some((stats, metrics));
-                nll += self.workspace.losses(b, &self.model)?.iter().map(|&l| f64::from(l)).sum::<f64>();
+                match self.workspace.forward(b, &self.model, &part) {
+                    Ok(stats) => {
+                        let metrics = RouterMetrics::new(&self.model.layout, &stats, &self.workspace.expert_ids, counts);
+                        local = Ok(Some((stats, metrics)));
+                        nll += self.workspace.losses(b, &self.model)?.iter().map(|&l| f64::from(l)).sum::<f64>();
+                    }
+                    Err(e) => local = Err(self.ranks.explain(blame(e, self.step, b, &self.model, &self.grads))),
+                }
             }
             let shared = self.ranks.share(b, &self.model.layout, local, self.step, counts, watch)?;
             routers.push((shared.metrics, windows.len() as f64));

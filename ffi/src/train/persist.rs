@@ -78,7 +78,7 @@ impl<B: Backend> Trainer<B> {
         let mut gathered = Vec::new();
         if self.ranks.comm.world() > 1 {
             for (_, param, moment) in &moments {
-                gathered.push(self.ranks.gather_moment(b, layout, &mut self.optimizer, *param, *moment)?);
+                gathered.push(self.ranks.gather_moment(b, layout, &mut self.optimizer, &mut self.grads, *param, *moment)?);
             }
         }
         if self.ranks.comm.rank() > 0 {

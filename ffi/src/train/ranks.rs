@@ -102,54 +102,66 @@ impl<B: Backend> Ranks<B> {
         }
     }
 
-    /// The whole of a moment at rank 0, in host memory; what others return is of no use.
+    /// The whole of a moment at rank 0, in host memory; what others return is of no use. What comes from other ranks lands in the
+    /// gradient of the parameter, which nobody reads after a step: so a checkpoint takes no memory of the device.
     pub fn gather_moment(
         &mut self,
         b: &B,
         layout: &Layout,
         optimizer: &mut Optimizer<B>,
+        grads: &mut [B::F],
         param: ParamId,
         moment: Moment,
     ) -> Result<Vec<f32>> {
         let rank = self.comm.rank();
-        let mut out = vec![0.0; if rank == 0 { layout.params[param].size() } else { 0 }];
-        for (i, shard) in optimizer.shards.clone().into_iter().enumerate().filter(|(_, shard)| shard.param == param) {
-            let buffers = optimizer.moments_mut(moment);
-            let deliver = |buffer| Move { kind: MoveKind::Deliver, buffer, at: 0, len: shard.len, owner: shard.owner };
+        let parts: Vec<_> = optimizer.shards.iter().copied().enumerate().filter(|(_, shard)| shard.param == param).collect();
+        let buffers = optimizer.moments_mut(moment);
+        for (i, shard) in parts.iter().filter(|(_, shard)| shard.owner != 0) {
+            let deliver = |buffer, at| Move { kind: MoveKind::Deliver, buffer, at, len: shard.len, owner: shard.owner };
             if rank == 0 {
-                let part = &mut out[shard.at..shard.at + shard.len];
-                if shard.owner == 0 {
-                    b.download(part, &buffers[i])?;
-                    continue;
-                }
-                let mut arrived = [b.zeros(shard.len)?];
-                self.comm.start(b, &[deliver(0)], &mut arrived)?;
-                self.comm.finish(b, &mut arrived)?;
-                b.download(part, &arrived[0])?;
+                self.comm.start(b, &[deliver(param, shard.at)], grads)?;
+                self.comm.finish(b, grads)?;
             } else if shard.owner == rank {
-                self.comm.start(b, &[deliver(i)], buffers)?;
+                self.comm.start(b, &[deliver(*i, 0)], buffers)?;
                 self.comm.finish(b, buffers)?;
             }
+        }
+        if rank > 0 {
+            return Ok(Vec::new());
+        }
+        let mut out = vec![0.0; layout.params[param].size()];
+        b.download(&mut out, &grads[param])?;
+        for (i, shard) in parts.iter().filter(|(_, shard)| shard.owner == 0) {
+            b.download(&mut out[shard.at..shard.at + shard.len], &buffers[*i])?;
         }
         Ok(out)
     }
 
     /// What the routers tell of a micro-batch, from what they tell of this rank's part of it, if it has one. Here all ranks agree
-    /// on going on: when one is to stop, this fails with `Error::Cancelled` on all. `step` is the number of completed steps.
+    /// on going on: when one is to stop, this fails with `Error::Cancelled` on all, and when one has met a number that is none,
+    /// with `Error::NotFinite`. `step` is the number of completed steps.
     pub fn share(
         &mut self,
         b: &B,
         layout: &Layout,
-        local: Option<(Vec<RouterStats>, RouterMetrics)>,
+        local: Result<Option<(Vec<RouterStats>, RouterMetrics)>>,
         step: u64,
         counts: BalanceCounts,
         watch: &Watch,
     ) -> Result<Shared> {
+        const GO_ON: f64 = 0.0;
+        const STOP: f64 = 1.0;
+        const NOT_FINITE: f64 = 2.0;
         if self.comm.world() == 1 {
-            let (stats, metrics) = local.ok_or_else(|| Error::Internal("one rank on its own has no part".into()))?;
+            let (stats, metrics) = local?.ok_or_else(|| Error::Internal("one rank on its own has no part".into()))?;
             return Ok(Shared { stats, metrics });
         }
-        let mut values = vec![f64::from(u8::from(watch.check().is_err())), step as f64];
+        let (word, local, failure) = match local {
+            Ok(local) => (if watch.check().is_err() { STOP } else { GO_ON }, local, None),
+            Err(error @ Error::NotFinite { .. }) => (NOT_FINITE, None, Some(error)),
+            Err(error) => return Err(error),
+        };
+        let mut values = vec![word, step as f64];
         values.extend(packed(layout, local));
         let all = self.comm.gather(b, &values)?;
         if let Some(rank) = all.iter().position(|values| values[1] != step as f64) {
@@ -159,7 +171,13 @@ impl<B: Backend> Ranks<B> {
                 all[rank][1]
             )));
         }
-        if all.iter().any(|values| values[0] != 0.0) {
+        if let Some(error) = failure {
+            return Err(error);
+        }
+        if let Some(rank) = all.iter().position(|values| values[0] == NOT_FINITE) {
+            return Err(Error::NotFinite { step, what: format!("a number of rank {rank}") });
+        }
+        if all.iter().any(|values| values[0] == STOP) {
             return Err(Error::Cancelled);
         }
         let parts: Vec<&[f64]> = all.iter().map(|values| &values[2..]).collect();

@@ -11,22 +11,24 @@ import { Workspace } from "../../cli/program.ts";
 import { breaches, commonBreaches, type Instruction, type Rule } from "./ptx.ts";
 
 const loads = ["ld.global.nc.v4", "st.global.v4"];
+const products = ["mma.sync.aligned.m16n8k16", "ldmatrix.sync.aligned.m8n8.x4.shared", "cp.async.cg.shared.global"];
+const attention = [...products, "ldmatrix.sync.aligned.m8n8.x4.trans.shared"];
+const wgmma = ["wgmma.mma_async", "cp.async.bulk.tensor.2d", "mbarrier.try_wait", "setmaxnreg.inc"];
 const RULES: readonly Rule[] = [
-  { file: "dispatch", kernel: /^permute_kernel<6float4>$/, targets: TARGETS, has: loads },
-  { file: "dispatch", kernel: /^combine_kernel<6float4>$/, targets: TARGETS, has: loads },
-  { file: "elementwise", kernel: /^add_kernel<6float4>$/, targets: TARGETS, has: loads },
-  { file: "elementwise", kernel: /^fill_kernel<6float4>$/, targets: TARGETS, has: ["st.global.v4"] },
-  { file: "embedding", kernel: /^forward_kernel<6float4>$/, targets: TARGETS, has: loads },
-  { file: "cast", kernel: /^round_rows_kernel$/, targets: TARGETS, has: loads },
-  {
-    file: "mma",
-    kernel: /^mma_kernel/,
-    targets: TARGETS,
-    has: ["mma.sync.aligned.m16n8k16", "cp.async.cg.shared.global"],
-  },
-  { file: "wgmma", kernel: /^wgmma_kernel/, targets: ["90a"], has: ["wgmma.mma_async", "cp.async.bulk.tensor.2d"] },
-  { file: "attention_bf16_forward", kernel: /^forward_kernel/, targets: TARGETS, has: ["mma.sync.aligned.m16n8k16"] },
-  { file: "swiglu", kernel: /^forward_kernel<6float4>$/, targets: TARGETS, has: loads },
+  { file: "dispatch", kernel: /^permute_kernel<6float4>$/, count: 1, targets: TARGETS, has: loads },
+  { file: "dispatch", kernel: /^combine_kernel<6float4>$/, count: 1, targets: TARGETS, has: loads },
+  { file: "elementwise", kernel: /^add_kernel<6float4>$/, count: 1, targets: TARGETS, has: loads },
+  { file: "elementwise", kernel: /^fill_kernel<6float4>$/, count: 1, targets: TARGETS, has: ["st.global.v4"] },
+  { file: "embedding", kernel: /^forward_kernel<6float4>$/, count: 1, targets: TARGETS, has: loads },
+  { file: "swiglu", kernel: /^forward_kernel<6float4>$/, count: 1, targets: TARGETS, has: loads },
+  { file: "cast", kernel: /^round_rows_kernel$/, count: 1, targets: TARGETS, has: loads },
+  { file: "cast", kernel: /^round_(columns|groups)_kernel$/, count: 2, targets: TARGETS, has: ["ld.global.nc.v4"] },
+  // each way to write; for wgmma one of them with two widths
+  { file: "mma", kernel: /^mma_kernel</, count: 3, targets: TARGETS, has: products },
+  { file: "wgmma", kernel: /^wgmma_kernel</, count: 4, targets: ["90a"], has: wgmma },
+  // each length of heads; two kernels of the backward pass
+  { file: "attention_bf16_forward", kernel: /^forward_kernel</, count: 4, targets: TARGETS, has: attention },
+  { file: "attention_bf16_backward", kernel: /^d_(q|kv)_kernel</, count: 8, targets: TARGETS, has: attention },
 ];
 const INSTRUCTIONS: readonly Instruction[] = [
   { call: /\bgpu_cp_async16\(/, targets: TARGETS, has: "cp.async.cg.shared.global" },
@@ -71,7 +73,7 @@ Deno.test("the PTX has the instructions that are meant, and no local memory", { 
 for (const [name, kernel] of [["spill", "spill_kernel"], ["local_array", "local_array_kernel"]] as const) {
   Deno.test(`nvcc refuses a planted kernel: ${name.replace("_", " ")}`, { ignore }, async () => {
     const source = new URL(`${name}.cu`, import.meta.url).pathname;
-    await assert.rejects(compileCuda(toolchain!, [source]), (error: Error) => {
+    await assert.rejects(compileCuda(toolchain!, [source], ["80"]), (error: Error) => {
       assert.match(error.message, new RegExp(`^Cannot build the kernels: ${name}\\.cu .+\n${kernel} for sm_80: `));
       return true;
     });
@@ -86,7 +88,10 @@ Deno.test("the library loads without a driver, and training on a GPU is refused 
   try {
     const { code, stderr } = await workspace.run("train", workspace.manifest, "--device", "cuda", "--out", "run");
     assert.equal(code, 2, stderr);
-    assert.match(stderr, /^error: Cannot use a CUDA driver: .*; wanted a driver for CUDA 13\n$/);
+    assert.match(
+      stderr,
+      /^error: Cannot use a CUDA driver: .*; wanted a driver for CUDA 13; the device cpu needs none of it\n$/,
+    );
     await assert.rejects(Deno.stat(workspace.at("run")), Deno.errors.NotFound);
   } finally {
     Deno.env.delete("BOWLINE_KERNELS");
@@ -103,12 +108,12 @@ function isLoadable(library: string): boolean {
 }
 
 Deno.test("a rule fails for a kernel without the instruction, and for a name that no kernel has", () => {
-  const rule: Rule = { file: "x", kernel: /^copy$/, targets: ["80"], has: ["ld.global.nc.v4"] };
+  const rule: Rule = { file: "x", kernel: /^copy$/, count: 1, targets: ["80"], has: ["ld.global.nc.v4"] };
   assert.deepEqual(breaches(rule, "80", new Map([["copy", "ld.global.nc.v4.f32"]])), []);
   assert.deepEqual(breaches(rule, "80", new Map([["copy", "ld.global.f32"]])), [
     "x for sm_80: copy has no ld.global.nc.v4",
   ]);
-  assert.deepEqual(breaches(rule, "80", new Map([["copies", ""]])), ["x for sm_80: there is no kernel /^copy$/"]);
+  assert.deepEqual(breaches(rule, "80", new Map([["copies", ""]])), ["x for sm_80: 0 kernels /^copy$/, wanted 1"]);
 });
 
 Deno.test("local memory, and an instruction that is called but not there, are faults of any kernel", () => {

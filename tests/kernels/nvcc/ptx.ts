@@ -6,6 +6,8 @@ export interface Rule {
   readonly file: string;
   /** Names of kernels, as `kernelName` gives them. */
   readonly kernel: RegExp;
+  /** How many there are. */
+  readonly count: number;
   /** Targets, as `90a`. */
   readonly targets: readonly string[];
   /** Instructions that each of them has. */
@@ -25,11 +27,11 @@ export interface Instruction {
 /** PTX by kernel, of one file for one target. */
 export type Kernels = ReadonlyMap<string, string>;
 
-/** Faults of a rule; that no kernel has the name is one. */
+/** Faults of a rule; that more or fewer kernels have the name is one. */
 export function breaches(rule: Rule, target: string, kernels: Kernels): string[] {
   const found = [...kernels].filter(([name]) => rule.kernel.test(name));
   const where = `${rule.file} for sm_${target}`;
-  if (found.length === 0) return [`${where}: there is no kernel ${rule.kernel}`];
+  if (found.length !== rule.count) return [`${where}: ${found.length} kernels ${rule.kernel}, wanted ${rule.count}`];
   return found.flatMap(([name, ptx]) =>
     rule.has.filter((instruction) => !ptx.includes(instruction)).map((instruction) =>
       `${where}: ${name} has no ${instruction}`
