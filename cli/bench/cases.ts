@@ -8,7 +8,7 @@ export interface StepsCase {
   readonly plan: Plan;
   /** Steps before the first that is timed. */
   readonly warmUpSteps: number;
-  /** Steps timed at least, however long they take. */
+  /** Steps timed at least in a round, however long they take. */
   readonly minSteps: number;
   /** Loss of the first timed step. */
   readonly goldenLoss: number;
@@ -44,10 +44,12 @@ export interface StreamCase {
   readonly from: "text" | "shards";
 }
 
-/** The table of operations. */
+/** The table of operations at the sizes of a model. */
 export interface OpsCase {
   readonly kind: "ops";
   readonly name: string;
+  /** One that `ffi/benches/speed/sizes.rs` knows. */
+  readonly model: string;
 }
 
 /** What can be measured. */
@@ -66,12 +68,12 @@ function planOf(input: ManifestInput, groupSize?: number, train: Partial<Manifes
 }
 
 const nano = preset("nano");
-const nanoSteps = { kind: "steps", warmUpSteps: 2, minSteps: 5 } as const;
+const nanoSteps = { kind: "steps", warmUpSteps: 2, minSteps: 3 } as const;
 const tiny = preset("olmoe-tiny");
 // With what it takes to stay within 4.2 GB.
 const tinySize = { batch: 2, accumulation: 1, seqLen: 512, recompute: "experts" } as const;
-// A step takes seconds: one shows that buffers are in memory, three show a median.
-const tinySteps = { kind: "steps", warmUpSteps: 1, minSteps: 3 } as const;
+// A step takes seconds: one shows that buffers are in memory, and rounds show a median.
+const tinySteps = { kind: "steps", warmUpSteps: 1, minSteps: 1 } as const;
 
 /** Every case, quick ones first. */
 export const cases: readonly BenchCase[] = [
@@ -83,5 +85,5 @@ export const cases: readonly BenchCase[] = [
   { kind: "generate", name: "generate", plan: planOf(nano), goldenLoss: 7.624233468435705, prompt: "I", tokens: 256 },
   { ...tinySteps, name: "olmoe-tiny-g4", plan: planOf(tiny, 4, tinySize), goldenLoss: 11.60919801925944 },
   { ...tinySteps, name: "olmoe-tiny-g1", plan: planOf(tiny, 1, tinySize), goldenLoss: 11.606824125274434 },
-  { kind: "ops", name: "ops" },
+  ...["nano", "olmoe-tiny", "qwen3-tiny"].map((model) => ({ kind: "ops", name: `ops-${model}`, model }) as const),
 ];

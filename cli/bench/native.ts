@@ -1,10 +1,9 @@
-/** What only Rust can time: single operations, and batches apart from training. `ffi/benches/speed` prints JSON lines. */
+/** What only Rust can time or count: `ffi/benches/speed`, and the batches that it makes apart from training. */
 import { join } from "@std/path";
-import { TextLineStream } from "@std/streams";
 import { corpusFiles } from "../corpus.ts";
 import type { LoaderCase, StreamCase } from "./cases.ts";
 import { checkGolden, checkSame } from "./golden.ts";
-import { type CaseReport, type OpReport, row } from "./report.ts";
+import { type CaseReport, row } from "./report.ts";
 import { streamPlan } from "./stream.ts";
 
 /** What the batches' benchmark found. */
@@ -22,11 +21,6 @@ interface StreamLine {
   readonly "tokens_per_s": number;
   readonly "resume_ms": number;
   readonly checksum: string;
-}
-
-/** Times every operation at the sizes of nano and of olmoe-tiny; shares are left to who knows the probe. */
-export function timeOps(): Promise<Omit<OpReport, "share">[]> {
-  return run("ops");
 }
 
 /**
@@ -82,16 +76,42 @@ export async function timeStream(
   ];
 }
 
-/** Builds and runs the native benchmark; its lines. */
+/** Runs the native benchmark; the JSON lines that it prints. */
 async function run<T>(...args: string[]): Promise<T[]> {
+  return (await runSpeed(args)).trim().split("\n").filter((line) => line !== "").map((line) => JSON.parse(line));
+}
+
+/** Runs the native benchmark; what it prints. */
+export async function runSpeed(args: string[], env: Record<string, string> = {}): Promise<string> {
+  const { code, stdout, stderr } = await new Deno.Command(await buildSpeed(), { args, env }).output();
+  const text = new TextDecoder();
+  if (code !== 0) throw new Error(`Cannot run the native benchmark: it ended with ${code}: ${text.decode(stderr)}`);
+  return text.decode(stdout);
+}
+
+/** How the native benchmark is built: as the core is, or as its tests are, which is quick where those are built. */
+const BUILDS = {
+  // With the names of functions, which the core's profile strips.
+  release: { command: ["rustc", "--release"], rustc: ["--", "-C", "strip=none"] },
+  test: { command: ["test", "--no-run"], rustc: [] },
+} as const;
+
+let built: Promise<string> | undefined;
+
+/** Builds the native benchmark once; the program's path. */
+export function buildSpeed(build: keyof typeof BUILDS = "release"): Promise<string> {
+  return built ??= compile(build);
+}
+
+async function compile(build: keyof typeof BUILDS): Promise<string> {
   const manifest = new URL("../../ffi/Cargo.toml", import.meta.url).pathname;
-  const child = new Deno.Command("cargo", {
-    args: ["bench", "--quiet", "--locked", "--manifest-path", manifest, "--bench", "speed", "--", ...args],
-    stdout: "piped",
-  }).spawn();
-  const text = child.stdout.pipeThrough(new TextDecoderStream()).pipeThrough(new TextLineStream());
-  const lines = await Array.fromAsync(text);
-  const { code } = await child.status;
-  if (code !== 0) throw new Error(`Cannot run the native benchmark: cargo ended with ${code}, wanted 0`);
-  return lines.map((line) => JSON.parse(line));
+  const { command, rustc } = BUILDS[build];
+  const options = ["--quiet", "--locked", "--manifest-path", manifest, "--bench", "speed", "--message-format=json"];
+  const cargo = new Deno.Command("cargo", { args: [...command, ...options, ...rustc], stderr: "inherit" });
+  const { code, stdout } = await cargo.output();
+  if (code !== 0) throw new Error(`Cannot build the native benchmark: cargo ended with ${code}, wanted 0`);
+  const messages = new TextDecoder().decode(stdout).trim().split("\n").map((line) => JSON.parse(line));
+  const program = messages.find(({ executable, target }) => executable && target.name === "speed")?.executable;
+  if (!program) throw new Error("Cannot build the native benchmark: cargo names no program, wanted speed");
+  return program;
 }

@@ -1,6 +1,6 @@
 /** What a benchmark tells: the shape of `--json`. Null where a case has no such number. */
 
-/** One row: a case, or a part of one. Times are medians. */
+/** One row: a case, or a part of one. Numbers are medians over rounds, times those of the medians of each. */
 export interface CaseReport {
   /** Name of the row. */
   readonly name: string;
@@ -18,7 +18,7 @@ export interface CaseReport {
   readonly gflops: number | null;
   /** `gflops` by the probe of all threads. */
   readonly share: number | null;
-  /** Largest memory of the process that ran nothing but this case, in 10^6 bytes. */
+  /** Largest memory of the processes that ran nothing but this case, in 10^6 bytes. */
   readonly "peak_mb": number | null;
 }
 
@@ -30,7 +30,7 @@ export interface OpReport {
   readonly model: string;
   /** The sizes. */
   readonly shape: string;
-  /** The fastest call. */
+  /** Median over rounds of the median call. */
   readonly ms: number;
   /** 10^9 nominal floating-point operations per second. */
   readonly gflops: number | null;
@@ -40,7 +40,7 @@ export interface OpReport {
   readonly share: number | null;
 }
 
-/** Speed of the multiply-add units, in 10^9 floating-point operations per second. */
+/** Speed of the multiply-add units, in 10^9 floating-point operations per second: medians, measured between cases. */
 export interface Probe {
   /** One thread. */
   readonly "one_gflops": number;
@@ -79,4 +79,14 @@ export function median(values: readonly number[]): number {
   const sorted = values.toSorted((a, b) => a - b);
   const middle = sorted.length >> 1;
   return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
+}
+
+/** One row of the same row in several rounds: the median of each number, but the largest memory of all. */
+export function middleRow<Row extends object>(rows: readonly Row[]): Row {
+  const entries = Object.entries(rows[0]!).map(([key, first]) => {
+    if (typeof first !== "number") return [key, first];
+    const values = rows.map((row) => (row as Record<string, number>)[key]!);
+    return [key, key === "peak_mb" ? Math.max(...values) : median(values)];
+  });
+  return Object.fromEntries(entries) as Row;
 }

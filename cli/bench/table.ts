@@ -1,5 +1,6 @@
 /** The report for people. */
 import Table from "cli-table3";
+import { number, percent } from "./numbers.ts";
 import { compare, footnote } from "./reference.ts";
 import type { BenchReport, CaseReport, OpReport } from "./report.ts";
 
@@ -58,16 +59,4 @@ function table(head: string[], rows: string[][], words = 1): string {
   const table = new Table({ head, colAligns, style: { head: [], border: [], compact: true } });
   table.push(...rows);
   return table.toString();
-}
-
-const WHOLE = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
-const SHORT = new Intl.NumberFormat("en-US", { maximumSignificantDigits: 3 });
-
-/** Three digits, or all before the point; empty for what is unknown. */
-function number(value: number | null): string {
-  return value === null ? "" : (value >= 1000 ? WHOLE : SHORT).format(value);
-}
-
-function percent(share: number | null): string {
-  return share === null ? "" : `${(100 * share).toFixed(0)} %`;
 }

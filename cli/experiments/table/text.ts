@@ -1,6 +1,7 @@
 /** Tables as text, Markdown and CSV. */
 import Table from "cli-table3";
 import { STUDY_TASKS } from "../../../experiments/tasks/mod.ts";
+import { markdownTable } from "../../markdown.ts";
 import { short } from "../../run/format.ts";
 import type { Report, Row, Table as Rows } from "./report.ts";
 
@@ -62,15 +63,7 @@ export function text(report: Report): string {
 
 /** Tables for a document. */
 export function markdown(report: Report): string {
-  const tables = report.tables.map((rows) => {
-    const all = cells(rows);
-    const widths = all[0]!.map((_, column) => Math.max(3, ...all.map((row) => row[column]!.length)));
-    const line = (row: readonly string[]) =>
-      `| ${row.map((cell, i) => i === 0 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!)).join(" | ")} |`;
-    const rule = widths.map((width, i) => i === 0 ? "-".repeat(width) : `${"-".repeat(width - 1)}:`);
-    const [head, ...body] = all;
-    return [`## ${heading(report, rows)}`, "", ...[head!, rule, ...body].map(line)].join("\n");
-  });
+  const tables = report.tables.map((rows) => `## ${heading(report, rows)}\n\n${markdownTable(cells(rows))}`);
   return [...tables, legend(report).map((line) => `- ${line}`).join("\n"), ...notes(report).map(lines("- ", "\n"))]
     .join("\n\n");
 }

@@ -1,50 +1,47 @@
-//! Times a call and prints its line.
+//! How an operation is timed: by criterion, whose files in CRITERION_HOME are what `deno task bench` reads.
 
-use std::time::Instant;
+use std::time::Duration;
 
 use bowline::error::Result;
-use serde_json::json;
-
-use super::sizes::Sizes;
+use criterion::measurement::WallTime;
+use criterion::{BenchmarkGroup, BenchmarkId, Criterion, SamplingMode, Throughput};
 
 /// Failures of a benchmark, whatever they are.
 pub type Outcome<T = ()> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
-/// Seconds and calls at least.
-const SECONDS: f64 = 0.3;
-const CALLS: usize = 3;
+/// Samples of an operation, the fewest that criterion takes: rounds bring more.
+const SAMPLES: usize = 10;
+/// A sample is at least one call, so that a long operation takes longer.
+const WARM_UP: Duration = Duration::from_millis(30);
+const MEASUREMENT: Duration = Duration::from_millis(150);
 
-/// What bounds a call: nominal floating-point operations, or bytes of its operands, each counted once.
+/// What bounds a call: nominal floating-point operations, or floats of its operands, each counted once.
 pub enum Work {
     Flops(usize),
     Floats(usize),
 }
 
-/// Calls `op` once to warm up and then until time is up; the fastest call, in seconds. A call is so short that on a busy
-/// machine it runs undisturbed or not at all, and the probe that it is compared with is the fastest of some, too.
-fn fastest(mut op: impl FnMut() -> Result<()>) -> Result<f64> {
-    op()?;
-    let (begin, mut best, mut calls) = (Instant::now(), f64::INFINITY, 0);
-    while calls < CALLS || begin.elapsed().as_secs_f64() < SECONDS {
-        let start = Instant::now();
-        op()?;
-        best = best.min(start.elapsed().as_secs_f64());
-        calls += 1;
+/// Times the operations of one model.
+pub struct Timer<'a>(BenchmarkGroup<'a, WallTime>);
+
+impl Timer<'_> {
+    /// Times the calls of an op and has criterion write down how long they took and what work they did.
+    pub fn time(&mut self, op: &str, shape: String, work: Work, mut call: impl FnMut() -> Result<()>) -> Outcome {
+        call()?; // a mistake ends the benchmark with its error, not with a panic
+        self.0.throughput(match work {
+            Work::Flops(count) => Throughput::Elements(count as u64),
+            Work::Floats(count) => Throughput::Bytes(4 * count as u64),
+        });
+        self.0.bench_function(BenchmarkId::new(op, shape), |b| b.iter(|| call().expect("the first call worked")));
+        Ok(())
     }
-    Ok(best)
 }
 
-/// Times an op and prints its line.
-pub fn time(sizes: &Sizes, op: &str, shape: String, work: Work, call: impl FnMut() -> Result<()>) -> Outcome {
-    let seconds = fastest(call)?;
-    let per_ns = |count: usize| count as f64 / seconds / 1e9;
-    let (gflops, gb_per_s) = match work {
-        Work::Flops(count) => (Some(per_ns(count)), None),
-        Work::Floats(count) => (None, Some(per_ns(4 * count))),
-    };
-    let line = json!({
-        "op": op, "model": sizes.model, "shape": shape, "ms": seconds * 1e3, "gflops": gflops, "gb_per_s": gb_per_s,
-    });
-    println!("{line}");
-    Ok(())
+/// Calls `ops` with a timer for a model.
+pub fn with_timer(model: &str, ops: impl FnOnce(&mut Timer) -> Outcome) -> Outcome {
+    // The bootstrap is for intervals, which are not reported: as few resamples as criterion allows without complaint.
+    let mut criterion = Criterion::default().without_plots().nresamples(1001);
+    let mut group = criterion.benchmark_group(model);
+    group.sample_size(SAMPLES).sampling_mode(SamplingMode::Flat).warm_up_time(WARM_UP).measurement_time(MEASUREMENT);
+    ops(&mut Timer(group))
 }
