@@ -6,6 +6,7 @@
 import { Command } from "@cliffy/command";
 import { basename, join } from "@std/path";
 import { libraryCandidates } from "../ffi/ts/library.ts";
+import { exists } from "../kernels/objects.ts";
 import { CARRIED, list, LISTING } from "./carried.ts";
 
 await new Command()
@@ -14,11 +15,11 @@ await new Command()
   .option("--output <file:string>", "The executable.", { default: join("dist", "bowline") })
   .option("--emulated", "Carry the kernels of the emulated GPU, too.")
   .action(async ({ output, emulated }) => {
-    const core = libraryCandidates().find(isFile);
+    const core = libraryCandidates().find(exists);
     if (core === undefined) throw new Error('Cannot compile: the core is not built, run "deno task build"');
     const build = new URL("../kernels/build/", import.meta.url).pathname;
     const kernels = ["libbowline_cuda.so", ...(emulated ? ["libbowline_cuda_emulated.so"] : [])];
-    carry([core, ...kernels.map((name) => join(build, name)).filter(isFile)]);
+    carry([core, ...kernels.map((name) => join(build, name)).filter(exists)]);
     const { success } = await new Deno.Command(Deno.execPath(), {
       args: [
         "compile",
@@ -47,13 +48,4 @@ function carry(paths: readonly string[]): void {
   for (const { name } of [...Deno.readDirSync(CARRIED)]) Deno.removeSync(join(CARRIED, name));
   for (const [name, bytes] of libraries) Deno.writeFileSync(join(CARRIED, name), bytes);
   Deno.writeTextFileSync(join(CARRIED, LISTING), JSON.stringify(list(libraries)));
-}
-
-function isFile(path: string): boolean {
-  try {
-    return Deno.statSync(path).isFile;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
 }

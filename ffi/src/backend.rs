@@ -1,6 +1,6 @@
 //! The op list, over 400 lines so that it reads as one table: every numerical operation of the core, with its shapes and
-//! whether it overwrites its output or adds into it. The model is written once against this trait; `cpu` implements it, other
-//! devices follow.
+//! whether it overwrites its output or adds into it. The model is written once against this trait; `cpu` and `cuda`
+//! implement it.
 //!
 //! Letters: `B` batch, `S` sequence length, `T = B*S` tokens, `D` model width, `H` query heads, `Hkv` key/value heads,
 //! `P` head dim, `V` vocabulary, `E` experts of a bank, `K` experts per token, `N = T*K` routed rows, `F` expert width.

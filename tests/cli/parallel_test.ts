@@ -13,10 +13,18 @@ async function make(): Promise<{ workspace: Workspace; manifest: string } & Asyn
   return { workspace, manifest, [Symbol.asyncDispose]: () => workspace[Symbol.asyncDispose]() };
 }
 
-/** Numbers of these events, by field. */
+/** Numbers of these events, by field; NaN for what is none. */
 function fields(events: readonly Event[], type: string, names: readonly string[]): number[] {
-  return events.filter((event) => event.type === type).flatMap((event) => names.map((name) => Number(event[name])));
+  const number = (value: unknown) => typeof value === "number" ? value : NaN;
+  return events.filter((event) => event.type === type).flatMap((event) => names.map((name) => number(event[name])));
 }
+
+Deno.test("a number that is none is no small difference, wherever it stands", () => {
+  assert.equal(largestDifference([1, 2], [1, 4]), 2);
+  for (const broken of [[NaN, 1, 2], [0, NaN, 2], [0, 1, NaN], [0, 1], []]) {
+    assert.ok(Number.isNaN(largestDifference(broken, [0, 1, 2])), String(broken));
+  }
+});
 
 const STEP = ["loss", "lm_loss", "balance", "z", "grad_norm", "routing_entropy", "agreement", "set_agreement"];
 const EVAL = ["loss", "bits_per_byte", "tokens", "balance", "z", "agreement"];

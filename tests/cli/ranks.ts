@@ -65,13 +65,10 @@ export async function numbers(workspace: Workspace, out: string, step: number): 
   return [await read("model.safetensors"), await read("optimizer.safetensors")];
 }
 
-/** The largest difference of two lists of numbers. */
+/** The largest difference of two lists of numbers; NaN where one is none, or the lists differ in length. */
 export function largestDifference(a: ArrayLike<number>, b: ArrayLike<number>): number {
   if (a.length !== b.length || a.length === 0) return NaN;
   let largest = 0;
-  for (let i = 0; i < a.length; i++) {
-    const difference = Math.abs(a[i]! - b[i]!);
-    if (!(difference <= largest)) largest = difference;
-  }
+  for (let i = 0; i < a.length; i++) largest = Math.max(largest, Math.abs(a[i]! - b[i]!));
   return largest;
 }

@@ -1,33 +1,10 @@
 /** Devices at the C border: what is told where there is none, and the model on the emulated GPU against the processor. */
 import assert from "node:assert/strict";
-import {
-  type BowlineError,
-  coreInfo,
-  type Device,
-  deviceInfo,
-  type DeviceOptions,
-  type Plan,
-  plan,
-  Trainer,
-} from "@bowline/bowline";
+import { type BowlineError, coreInfo, type Device, deviceInfo, type DeviceOptions, Trainer } from "@bowline/bowline";
 import { hasEmulator } from "../shared.ts";
+import { tiny, tokens } from "./tiny.ts";
 
 coreInfo(); // opened here and not in a test, which would seem to leak it
-
-const B = 2;
-const S = 8;
-const V = 300;
-
-function tiny(): Plan {
-  return plan({
-    name: "tiny",
-    model: { family: "olmoe", vocab: V, width: 16, layers: 4, heads: 2, experts: 4, topK: 2, expertWidth: 8 },
-    tie: { groupSize: 2, skipFirst: 1, skipLast: 1 },
-    train: { steps: 3, batch: B, seqLen: S, warmupSteps: 1 },
-  });
-}
-
-const tokens = Int32Array.from({ length: B * (S + 1) }, (_, i) => (i * 7) % V);
 
 /** Runs `body` with no kernel library to be found. */
 function withoutKernels(body: () => void): void {
@@ -82,8 +59,8 @@ Deno.test("steps on the emulated GPU are those of the CPU within rounding", { ig
     using trainer = new Trainer(tiny(), { device, precision: "f32" });
     assert.deepEqual([trainer.device().name, trainer.device().precision], [device, "f32"]);
     const steps = [];
-    for (let step = 0; step < 3; step++) steps.push(await trainer.stepTokens(tokens));
-    const { evalLoss } = await trainer.evaluateTokens(tokens);
+    for (let step = 0; step < 3; step++) steps.push(await trainer.stepTokens(tokens()));
+    const { evalLoss } = await trainer.evaluateTokens(tokens());
     return [...steps.flatMap(({ loss, gradNorm }) => [loss, gradNorm]), evalLoss];
   };
   const [cpu, emulated] = [await losses("cpu"), await losses("cuda-emulated")];

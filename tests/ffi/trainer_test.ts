@@ -1,35 +1,9 @@
 /** The trainer as a library. */
 import assert from "node:assert/strict";
-import {
-  type BowlineError,
-  coreInfo,
-  type ErrorCode,
-  type ManifestInput,
-  type Plan,
-  plan,
-  Trainer,
-} from "@bowline/bowline";
+import { type BowlineError, coreInfo, type ErrorCode, plan, Trainer } from "@bowline/bowline";
+import { B, S, tiny, tinyInput, tokens, V } from "./tiny.ts";
 
 coreInfo(); // opened here and not in a test, which would seem to leak it
-
-const B = 2;
-const S = 8;
-const V = 300;
-
-const tinyInput = {
-  name: "tiny",
-  model: { family: "olmoe", vocab: V, width: 16, layers: 4, heads: 2, experts: 4, topK: 2, expertWidth: 8 },
-  tie: { groupSize: 2, skipFirst: 1, skipLast: 1 },
-  train: { steps: 10, batch: B, seqLen: S, warmupSteps: 2 },
-} satisfies ManifestInput;
-
-function tiny(): Plan {
-  return plan(tinyInput);
-}
-
-function tokens(steps = 1): Int32Array<ArrayBuffer> {
-  return Int32Array.from({ length: steps * B * (S + 1) }, (_, i) => (i * 7) % V);
-}
 
 /** Checks the code of a failure. */
 function hasCode(code: ErrorCode): (error: unknown) => boolean {

@@ -40,7 +40,7 @@ export async function runCase(
   const width = plan.train.accumulation * plan.train.batch * (plan.train.seqLen + 1);
   const worst = { firstLoss: 0, gradient: 0, loss: 0, gradNorm: 0 };
   const see = (key: keyof typeof worst, got: number, want: number | null | undefined) => {
-    if (want !== null && want !== undefined) worst[key] = largest(worst[key], Math.abs(got - want) / Math.abs(want));
+    if (want !== null && want !== undefined) worst[key] = Math.max(worst[key], Math.abs(got - want) / Math.abs(want));
   };
   for (let step = 0; step < steps; step++) {
     const want = golden.metrics.filter((m) => m["step"] === step);
@@ -64,11 +64,6 @@ export async function runCase(
   const read = (name: string) => trainer.read(name);
   const weights = worstTensor(golden, "final/", read, 0) ?? worstSummary(golden, read);
   return { name: golden.name, ...worst, weights };
-}
-
-/** A maximum that NaN wins. */
-function largest(a: number, b: number): number {
-  return a >= b ? a : Number.isNaN(a) ? a : b;
 }
 
 /** Our parameters put together from the published ones. */
@@ -95,7 +90,7 @@ function worstTensor(golden: Golden, prefix: string, read: (name: string) => Flo
     const want = golden.tensors.f32(prefix + key).values;
     const got = collect(golden, key, want.length, read);
     const norm = l2(want.length, (i) => want[i]!);
-    if (norm > least) worst = largest(worst, l2(want.length, (i) => want[i]! - got[i]!) / norm);
+    if (norm > least) worst = Math.max(worst, l2(want.length, (i) => want[i]! - got[i]!) / norm);
   }
   return worst;
 }
@@ -126,10 +121,10 @@ function worstSummary(golden: Golden, read: (name: string) => Float32Array): num
     const got = collect(golden, key, count, read);
     const mean = got.reduce((sum, x) => sum + x, 0) / count;
     const length = l2(count, (i) => got[i]!);
-    if (want.l2 === 0) worst = largest(worst, length);
+    if (want.l2 === 0) worst = Math.max(worst, length);
     else {
-      worst = largest(worst, Math.abs(length - want.l2) / want.l2);
-      worst = largest(worst, Math.abs(mean - want.mean) * Math.sqrt(count) / want.l2);
+      worst = Math.max(worst, Math.abs(length - want.l2) / want.l2);
+      worst = Math.max(worst, Math.abs(mean - want.mean) * Math.sqrt(count) / want.l2);
     }
   }
   return worst;

@@ -130,7 +130,9 @@ impl<B: Backend> Ranks<B> {
             return Ok(Vec::new());
         }
         let mut out = vec![0.0; layout.params[param].size()];
-        b.download(&mut out, &grads[param])?;
+        if parts.iter().any(|(_, shard)| shard.owner != 0) {
+            b.download(&mut out, &grads[param])?;
+        }
         for (i, shard) in parts.iter().filter(|(_, shard)| shard.owner == 0) {
             b.download(&mut out[shard.at..shard.at + shard.len], &buffers[*i])?;
         }
