@@ -20,19 +20,19 @@ __global__ void forward_kernel(T* act, const T* gate_up, const float* weights, c
   }
 }
 
-// Float by float: the order in which the lanes sum `d_weight` is part of its bits.
-__global__ void backward_kernel(float* act, float* d_gate_up, float* d_weights, const float* gate_up,
-                                const float* d_act, const float* weights, const int32_t* slot_of_row, int64_t n,
-                                int64_t f) {
+// Float by float: the order in which the lanes sum `d_weight` is part of its bits. Every float is read before it is
+// written, by the same lane.
+__global__ void backward_kernel(float* d_act, float* gate_up, float* d_weights, const float* weights,
+                                const int32_t* slot_of_row, int64_t n, int64_t f) {
   for (int64_t row = first_row(); row < n; row += row_stride()) {
-    const float weight = weights[slot_of_row[row]], *gate = gate_up + row * 2 * f, *up = gate + f;
-    float *d_gate = d_gate_up + row * 2 * f, *d_up = d_gate + f, d_weight = 0.0f;
+    const float weight = weights[slot_of_row[row]];
+    float *gate = gate_up + row * 2 * f, *up = gate + f, d_weight = 0.0f;
     for (int64_t i = lane_id(); i < f; i += 32) {
-      const float s = sigmoid(gate[i]), silu = gate[i] * s, d = d_act[row * f + i], d_a = weight * d;
-      act[row * f + i] = weight * (silu * up[i]);
-      d_up[i] = d_a * silu;
-      d_gate[i] = d_a * up[i] * (s * (1.0f + gate[i] * (1.0f - s)));
-      d_weight += d * (silu * up[i]);
+      const float g = gate[i], u = up[i], s = sigmoid(g), silu = g * s, d = d_act[row * f + i], d_a = weight * d;
+      d_act[row * f + i] = weight * (silu * u);
+      up[i] = d_a * silu;
+      gate[i] = d_a * u * (s * (1.0f + g * (1.0f - s)));
+      d_weight += d * (silu * u);
     }
     d_weight = warp_sum(d_weight);
     if (lane_id() == 0) d_weights[slot_of_row[row]] = d_weight;
@@ -55,12 +55,11 @@ extern "C" int bowline_swiglu_forward(bowline_device* device, float* act, const 
   return call.end();
 }
 
-extern "C" int bowline_swiglu_backward(bowline_device* device, float* act, float* d_gate_up, float* d_combine_weights,
-                                       const float* gate_up, const float* d_act, const float* combine_weights,
-                                       const int32_t* slot_of_row, size_t n, size_t f) {
+extern "C" int bowline_swiglu_backward(bowline_device* device, float* d_act, float* gate_up, float* d_combine_weights,
+                                       const float* combine_weights, const int32_t* slot_of_row, size_t n, size_t f) {
   if (n == 0) return BOWLINE_OK;
   Call call(device, "differentiate an activation");
-  GPU_LAUNCH(backward_kernel, call.grid(n, WARPS), BLOCK, 0, 0, act, d_gate_up, d_combine_weights, gate_up, d_act,
-             combine_weights, slot_of_row, n, f);
+  GPU_LAUNCH(backward_kernel, call.grid(n, WARPS), BLOCK, 0, 0, d_act, gate_up, d_combine_weights, combine_weights,
+             slot_of_row, n, f);
   return call.end();
 }

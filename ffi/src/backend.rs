@@ -404,15 +404,14 @@ pub trait Backend: Memory {
         n: usize,
         f: usize,
     ) -> Result<()>;
-    /// `d_act` (N, F) is the gradient of the unweighted activation's image, `W_down^T d_out`, before the combine weight. Overwrites `act` (N, F) with
-    /// the weighted activation again, `d_gate_up` (N, 2F), and `d_combine_weights` (T, K) with `<d_act[r], silu(gate) * up>`.
+    /// In place, since what goes in is as large as what comes out and is needed no more. Of `d_act` (N, F), the gradient `W_down^T d_out`
+    /// of the weighted activation before the combine weight, it makes that activation; of `gate_up` (N, 2F) its gradient. Overwrites
+    /// `d_combine_weights` (T, K) with `<d_act[r], silu(gate) * up>`.
     fn swiglu_backward(
         &self,
-        act: &mut Self::F,
-        d_gate_up: &mut Self::F,
+        d_act: &mut Self::F,
+        gate_up: &mut Self::F,
         d_combine_weights: &mut Self::F,
-        gate_up: &Self::F,
-        d_act: &Self::F,
         combine_weights: &Self::F,
         plan: &DispatchPlan<Self>,
         n: usize,

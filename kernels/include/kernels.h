@@ -18,7 +18,7 @@ extern "C" {
 #endif
 
 /* Version of these functions; ffi/src/cuda/library.rs wants the same. */
-#define BOWLINE_KERNELS_ABI 3
+#define BOWLINE_KERNELS_ABI 4
 #define BOWLINE_API __attribute__((visibility("default")))
 
 enum bowline_status {
@@ -216,11 +216,10 @@ BOWLINE_API int bowline_grouped_linear_backward_weight(bowline_device* device, f
 /* Overwrites `act` (N, F). `gate_up` (N, 2F), `combine_weights` (T, K), `slot_of_row` (N). */
 BOWLINE_API int bowline_swiglu_forward(bowline_device* device, float* act, const float* gate_up,
                                        const float* combine_weights, const int32_t* slot_of_row, size_t n, size_t f);
-/* Overwrites `act` (N, F), `d_gate_up` (N, 2F), `d_combine_weights` (T, K). `gate_up` (N, 2F), `d_act` (N, F),
+/* In place: `d_act` (N, F) becomes the activation, `gate_up` (N, 2F) its gradient. Overwrites `d_combine_weights` (T, K).
  * `combine_weights` (T, K). */
-BOWLINE_API int bowline_swiglu_backward(bowline_device* device, float* act, float* d_gate_up, float* d_combine_weights,
-                                        const float* gate_up, const float* d_act, const float* combine_weights,
-                                        const int32_t* slot_of_row, size_t n, size_t f);
+BOWLINE_API int bowline_swiglu_backward(bowline_device* device, float* d_act, float* gate_up, float* d_combine_weights,
+                                        const float* combine_weights, const int32_t* slot_of_row, size_t n, size_t f);
 
 /* --- cross_entropy: `*host_bad` is the first place of a target of V or more, and nothing is written; else T --- */
 

@@ -52,7 +52,7 @@ impl Half for FeedForward {
         let site = &model.layout.sites[0].ffn;
         // The router's own losses are in the checks of whole models.
         let loss = RouterLoss { balance: 0.0, counts: BalanceCounts::TopK, z: 0.0 };
-        let (saved, d) = (&self.saved, model.layout.width);
+        let (saved, d) = (&mut self.saved, model.layout.width);
         let stats = saved.routed(site).map(|moe| moe.stats.clone()).unwrap_or_default();
         ffn::backward(cpu, d_h, grads, saved, &Vec::new(), &mut self.scratch, &model.weights, site, loss, &stats, d, self.tokens)
             .expect("backward");

@@ -54,13 +54,13 @@ impl Case for Swiglu {
     fn run<B: Backend>(&self, b: &B) -> Vec<Out> {
         let (n, f) = (self.t * self.k, self.f);
         let plan = make_plan(b, &self.ids, self.k, self.e);
-        let [gate_up, weights, d_act] = [&self.gate_up, &self.weights, &self.d_act].map(|v| Floats::new(b, v));
-        let [mut act, mut again, mut d_gate_up, mut d_weights] = [n * f, n * f, n * 2 * f, n].map(|len| Floats::new(b, &vec![8.0; len]));
+        // the latter two are overwritten in place
+        let [weights, mut d_act, mut gate_up] = [&self.weights, &self.d_act, &self.gate_up].map(|v| Floats::new(b, v));
+        let [mut act, mut d_weights] = [n * f, n].map(|len| Floats::new(b, &vec![8.0; len]));
         b.swiglu_forward(&mut act.buf, &gate_up.buf, &weights.buf, &plan, n, f).unwrap();
-        b.swiglu_backward(&mut again.buf, &mut d_gate_up.buf, &mut d_weights.buf, &gate_up.buf, &d_act.buf, &weights.buf, &plan, n, f)
-            .unwrap();
+        b.swiglu_backward(&mut d_act.buf, &mut gate_up.buf, &mut d_weights.buf, &weights.buf, &plan, n, f).unwrap();
         let names = ["act", "act again", "d_gate_up", "d_combine_weights"];
-        names.into_iter().zip([act, again, d_gate_up, d_weights]).map(|(name, x)| out(name, x.read(b))).collect()
+        names.into_iter().zip([act, d_act, gate_up, d_weights]).map(|(name, x)| out(name, x.read(b))).collect()
     }
     fn reference(&self) -> Vec<(Vec<f64>, Tolerance)> {
         let f = self.f;

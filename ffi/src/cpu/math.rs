@@ -43,7 +43,7 @@ pub fn sigmoid(x: f32) -> f32 {
 
 /// Adds the lanes by halves.
 #[inline(always)]
-fn fold(mut lanes: [f32; LANES]) -> f32 {
+pub fn fold(mut lanes: [f32; LANES]) -> f32 {
     let mut width = LANES / 2;
     while width > 0 {
         for lane in 0..width {

@@ -270,19 +270,17 @@ impl Backend for Cpu {
     }
     fn swiglu_backward(
         &self,
-        act: &mut F,
-        d_gate_up: &mut F,
+        d_act: &mut F,
+        gate_up: &mut F,
         d_combine_weights: &mut F,
-        gate_up: &F,
-        d_act: &F,
         combine_weights: &F,
         plan: &DispatchPlan<Self>,
         n: usize,
         f: usize,
     ) -> Result<()> {
-        let saved = swiglu::Saved { gate_up: &gate_up[..n * 2 * f], d_act: &d_act[..n * f], combine_weights };
-        let (act, d_gate_up) = (&mut act[..n * f], &mut d_gate_up[..n * 2 * f]);
-        self.run(|| swiglu::backward(act, d_gate_up, &mut d_combine_weights[..n], saved, &plan.slot_of_row[..n], &plan.row_of_slot[..n], f))
+        let (d_act, gate_up, d_combine_weights) = (&mut d_act[..n * f], &mut gate_up[..n * 2 * f], &mut d_combine_weights[..n]);
+        let (slots, rows) = (&plan.slot_of_row[..n], &plan.row_of_slot[..n]);
+        self.run(|| swiglu::backward(d_act, gate_up, d_combine_weights, combine_weights, slots, rows, f))
     }
 
     // --- cross_entropy ---

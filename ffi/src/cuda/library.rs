@@ -11,7 +11,7 @@ use std::sync::{Mutex, MutexGuard};
 use crate::error::{Error, Result};
 
 /// `BOWLINE_KERNELS_ABI` of the header that the table was written for.
-const ABI: u32 = 3;
+const ABI: u32 = 4;
 /// Statuses that the user can do something about.
 const SETUP: [i32; 3] = [1 /* BOWLINE_NO_DRIVER */, 2 /* BOWLINE_NO_DEVICE */, 4 /* BOWLINE_UNSUPPORTED */];
 const TEXT_BYTES: usize = 512;
@@ -187,8 +187,8 @@ functions! {
 
     swiglu_forward(act: Out<f32>, gate_up: In<f32>, combine_weights: In<f32>, slot_of_row: In<i32>, n: usize, f: usize);
     swiglu_backward(
-        act: Out<f32>, d_gate_up: Out<f32>, d_combine_weights: Out<f32>,
-        gate_up: In<f32>, d_act: In<f32>, combine_weights: In<f32>, slot_of_row: In<i32>, n: usize, f: usize,
+        d_act: Out<f32>, gate_up: Out<f32>, d_combine_weights: Out<f32>,
+        combine_weights: In<f32>, slot_of_row: In<i32>, n: usize, f: usize,
     );
 
     cross_entropy_forward(losses: Out<f32>, bad: Out<usize>, h: In<f32>, w: In<f32>, targets: In<i32>, t: usize, v: usize, d: usize);

@@ -311,17 +311,15 @@ impl Backend for Cuda {
     }
     fn swiglu_backward(
         &self,
-        act: &mut F,
-        d_gate_up: &mut F,
+        d_act: &mut F,
+        gate_up: &mut F,
         d_combine_weights: &mut F,
-        gate_up: &F,
-        d_act: &F,
         combine_weights: &F,
         plan: &DispatchPlan<Self>,
         n: usize,
         f: usize,
     ) -> Result<()> {
-        swiglu::backward(self, act, d_gate_up, d_combine_weights, swiglu::Saved { gate_up, d_act, combine_weights, plan }, n, f)
+        swiglu::backward(self, d_act, gate_up, d_combine_weights, combine_weights, plan, n, f)
     }
 
     // --- cross_entropy ---

@@ -22,9 +22,6 @@ pub struct DenseScratch<B: Memory> {
     d_x: B::F,
     /// (T, F)
     act: B::F,
-    d_act: B::F,
-    /// (T, 2F)
-    d_gate_up: B::F,
     /// (T) all 1: the combine weights
     ones: B::F,
     /// (T) the gradient of the weights, which nobody asks for
@@ -52,8 +49,6 @@ impl<B: Memory> DenseScratch<B> {
             x: b.zeros(t * d)?,
             d_x: grad(t * d)?,
             act: b.zeros(t * f)?,
-            d_act: grad(t * f)?,
-            d_gate_up: grad(t * 2 * f)?,
             ones: b.zeros(t)?,
             d_ones: grad(t)?,
             in_order: DispatchPlan { offsets: b.zeros_i32(2)?, slot_of_row: b.zeros_i32(t)?, row_of_slot: b.zeros_i32(t)? },
@@ -87,11 +82,12 @@ pub fn forward<B: Backend>(
 }
 
 /// Takes `d_h` (T, D), the gradient of the residual stream after this half, to that before it, in place; adds into the gradients of the banks.
+/// `saved` is used up.
 pub fn backward<B: Backend>(
     b: &B,
     d_h: &mut B::F,
     grads: &mut [B::F],
-    saved: &DenseSaved<B>,
+    saved: &mut DenseSaved<B>,
     scratch: &mut DenseScratch<B>,
     weights: &[B::F],
     site: &DenseUse,
@@ -100,16 +96,17 @@ pub fn backward<B: Backend>(
 ) -> Result<()> {
     let (f, s) = (site.width, &mut *scratch);
     // 1. Through the down projection.
-    b.fill(&mut s.d_act, 0.0, t * f)?;
-    b.linear_backward_input(&mut s.d_act, d_h, &weights[site.down], t, d, f)?;
-    // 2. Through SwiGLU, which also gives the activation again.
-    b.swiglu_backward(&mut s.act, &mut s.d_gate_up, &mut s.d_ones, &saved.gate_up, &s.d_act, &s.ones, &s.in_order, t, f)?;
+    b.fill(&mut s.act, 0.0, t * f)?;
+    b.linear_backward_input(&mut s.act, d_h, &weights[site.down], t, d, f)?;
+    // 2. Through SwiGLU, which leaves the activation where its gradient was, and the gradient of what was saved in its place.
+    b.swiglu_backward(&mut s.act, &mut saved.gate_up, &mut s.d_ones, &s.ones, &s.in_order, t, f)?;
+    let d_gate_up = &saved.gate_up;
     b.linear_backward_weight(&mut grads[site.down], d_h, &s.act, t, d, f)?;
     // 3. Through the gate and up projections.
     b.rmsnorm_forward(&mut s.x, &saved.h_in, &weights[site.norm.w], t, d, site.norm.eps)?;
-    b.linear_backward_weight(&mut grads[site.gate_up], &s.d_gate_up, &s.x, t, 2 * f, d)?;
+    b.linear_backward_weight(&mut grads[site.gate_up], d_gate_up, &s.x, t, 2 * f, d)?;
     b.fill(&mut s.d_x, 0.0, t * d)?;
-    b.linear_backward_input(&mut s.d_x, &s.d_gate_up, &weights[site.gate_up], t, 2 * f, d)?;
+    b.linear_backward_input(&mut s.d_x, d_gate_up, &weights[site.gate_up], t, 2 * f, d)?;
     // 4. Through the norm, onto the residual stream.
     b.rmsnorm_backward(d_h, &mut grads[site.norm.w], &saved.h_in, &weights[site.norm.w], &s.d_x, t, d, site.norm.eps)
 }

@@ -94,12 +94,12 @@ pub fn forward<B: Backend>(
 
 /// Takes `d_h` (T, D), the gradient of the residual stream after this half, to that before it, in place; adds into the gradients of the banks.
 /// `stats` are those of the site's router over the whole micro-batch; a dense half reads none. `h` (T, D) is the input of this half,
-/// read where [`FfnSaved::lacks_input`].
+/// read where [`FfnSaved::lacks_input`]. `saved` is used up.
 pub fn backward<B: Backend>(
     b: &B,
     d_h: &mut B::F,
     grads: &mut [B::F],
-    saved: &FfnSaved<B>,
+    saved: &mut FfnSaved<B>,
     h: &B::F,
     scratch: &mut FfnScratch<B>,
     weights: &[B::F],

@@ -37,11 +37,8 @@ pub struct MoeScratch<B: Memory> {
     rows: B::F,
     /// (N, 2F), where it is not saved
     gate_up: B::F,
-    /// (N, F)
+    /// (N, F) the activation, or its gradient
     act: B::F,
-    d_act: B::F,
-    /// (N, 2F)
-    d_gate_up: B::F,
     /// (T, K)
     d_combine_weights: B::F,
 }
@@ -79,8 +76,6 @@ impl<B: Memory> MoeScratch<B> {
             rows: b.zeros(n * d)?,
             gate_up: b.zeros(if recompute == Recompute::Experts { 2 * nf } else { 0 })?,
             act: b.zeros(nf)?,
-            d_act: grad(nf)?,
-            d_gate_up: grad(2 * nf)?,
             d_combine_weights: grad(n)?,
         })
     }
@@ -119,12 +114,12 @@ pub fn forward<B: Backend>(
 
 /// Takes `d_h` (T, D), the gradient of the residual stream after this half, to that before it, in place; adds into the gradients of the banks.
 /// `stats` are those of the whole micro-batch, of which these tokens may be a part; `h` (T, D) is the input of this half, read where
-/// none was kept.
+/// none was kept. `saved` is used up.
 pub fn backward<B: Backend>(
     b: &B,
     d_h: &mut B::F,
     grads: &mut [B::F],
-    saved: &MoeSaved<B>,
+    saved: &mut MoeSaved<B>,
     h: &B::F,
     scratch: &mut MoeScratch<B>,
     weights: &[B::F],
@@ -134,34 +129,28 @@ pub fn backward<B: Backend>(
     d: usize,
     t: usize,
 ) -> Result<()> {
-    let (e, k, f) = (site.rule.experts, site.rule.top_k, site.expert_width);
+    let (e, k, f, is_recomputing) = (site.rule.experts, site.rule.top_k, site.expert_width, saved.kept.is_none());
     let (n, plan, s) = (t * k, &saved.plan, &mut *scratch);
-    let h_in = saved.kept.as_ref().map_or(h, |kept| &kept.h_in);
+    let (h_in, gate_up) = match &mut saved.kept {
+        Some(kept) => (&kept.h_in, &mut kept.gate_up),
+        None => (h, &mut s.gate_up),
+    };
     b.rmsnorm_forward(&mut s.x, h_in, &weights[site.norm.w], t, d, site.norm.eps)?;
-    if saved.kept.is_none() {
+    if is_recomputing {
         b.permute(&mut s.rows, &s.x, plan, t, k, d)?;
-        b.grouped_linear_forward(&mut s.gate_up, &s.rows, &weights[site.gate_up], &plan.offsets, e, 2 * f, d)?;
+        b.grouped_linear_forward(gate_up, &s.rows, &weights[site.gate_up], &plan.offsets, e, 2 * f, d)?;
     }
-    // 1. Through the down projection; the combine weight is in the activation, so d_act is before it.
+    // 1. Through the down projection; the combine weight is in the activation, so this gradient is before it.
     b.permute(&mut s.rows, d_h, plan, t, k, d)?;
-    b.grouped_linear_backward_input(&mut s.d_act, &s.rows, &weights[site.down], &plan.offsets, e, d, f)?;
-    // 2. Through SwiGLU, which also gives the weighted activation and the gradient of the combine weights.
-    b.swiglu_backward(
-        &mut s.act,
-        &mut s.d_gate_up,
-        &mut s.d_combine_weights,
-        saved.kept.as_ref().map_or(&s.gate_up, |kept| &kept.gate_up),
-        &s.d_act,
-        &saved.routing.combine_weights,
-        plan,
-        n,
-        f,
-    )?;
+    b.grouped_linear_backward_input(&mut s.act, &s.rows, &weights[site.down], &plan.offsets, e, d, f)?;
+    // 2. Through SwiGLU, which leaves the weighted activation where its gradient was, and the gradient of gate and up in their place.
+    b.swiglu_backward(&mut s.act, gate_up, &mut s.d_combine_weights, &saved.routing.combine_weights, plan, n, f)?;
+    let d_gate_up = &*gate_up;
     b.grouped_linear_backward_weight(&mut grads[site.down], &s.rows, &s.act, &plan.offsets, e, d, f)?;
     // 3. Through the gate and up projections.
     b.permute(&mut s.rows, &s.x, plan, t, k, d)?;
-    b.grouped_linear_backward_weight(&mut grads[site.gate_up], &s.d_gate_up, &s.rows, &plan.offsets, e, 2 * f, d)?;
-    b.grouped_linear_backward_input(&mut s.rows, &s.d_gate_up, &weights[site.gate_up], &plan.offsets, e, 2 * f, d)?;
+    b.grouped_linear_backward_weight(&mut grads[site.gate_up], d_gate_up, &s.rows, &plan.offsets, e, 2 * f, d)?;
+    b.grouped_linear_backward_input(&mut s.rows, d_gate_up, &weights[site.gate_up], &plan.offsets, e, 2 * f, d)?;
     b.fill(&mut s.d_x, 0.0, t * d)?;
     b.combine(&mut s.d_x, &s.rows, plan, t, k, d)?;
     // 4. Through the router.

@@ -259,7 +259,8 @@ impl<B: Backend> Workspace<B> {
                 self.site_forward(b, model, i)?;
             }
             let site = &layout.sites[i];
-            let (attention, ffn) = &self.saved[i.min(self.saved.len() - 1)];
+            let last = self.saved.len() - 1;
+            let (attention, ffn) = &mut self.saved[i.min(last)];
             if ffn.lacks_input(&site.ffn) {
                 attention::output(b, &mut self.h, attention, &mut self.attention, weights, &site.attention, d, t)?;
             }
