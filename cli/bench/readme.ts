@@ -3,7 +3,7 @@ import { fail } from "../errors.ts";
 import { markdownTable } from "../markdown.ts";
 import { number, percent } from "./numbers.ts";
 import type { BenchRecord } from "./record.ts";
-import { compare, PROBE_OF_TARGETS } from "./reference.ts";
+import { compare } from "./reference.ts";
 import { reached } from "./targets.ts";
 
 /** The record that the README shows. */
@@ -55,10 +55,7 @@ function targetsTable(record: BenchRecord): string {
     is === null ? "not measured" : number(is),
     is === null ? "" : isReached ? "yes" : "no",
   ]);
-  return markdownTable([
-    [`target, tokens/s scaled from ${PROBE_OF_TARGETS} GFLOP/s`, "wanted", "is", "reached"],
-    ...rows,
-  ]);
+  return markdownTable([["target", "wanted", "is", "reached"], ...rows]);
 }
 
 if (import.meta.main) {

@@ -120,14 +120,20 @@ pub fn thread_elements(seq: usize, is_training: bool) -> usize {
     TILE.min(seq) * seq * if is_training { 2 } else { 1 }
 }
 
-/// Working memory that the tasks of `backward` share: partial `d_k` and `d_v` of each piece.
+/// Whether a head of `d_k` and `d_v` is the sum of several parts, of pieces or of query heads.
+fn is_summed(dims: AttentionDims) -> bool {
+    dims.seq > PIECE || dims.heads > dims.kv_heads
+}
+
+/// Working memory that the tasks of `backward` share: `delta`, and the parts of `d_k` and `d_v` where these are sums.
 pub fn shared_elements(dims: AttentionDims) -> usize {
     let AttentionDims { batch, seq, heads, head_dim: p, .. } = dims;
     let ends = (0..seq.div_ceil(PIECE)).map(|piece| seq.min((piece + 1) * PIECE));
-    batch * heads * ends.map(|end| 2 * end * p).sum::<usize>()
+    let parts = if is_summed(dims) { ends.map(|end| 2 * end * p).sum() } else { 0 };
+    batch * heads * (seq + parts)
 }
 
-/// Adds up in `scratch` per piece of queries: a piece that ends at key `end` leaves `d_k` and `d_v`, (end, P) each.
+/// Where `d_k` and `d_v` are sums, a piece that ends at key `end` leaves its parts in `scratch`, (end, P) each.
 pub fn backward(scratch: &Shared, d_q: &mut [f32], d_k: &mut [f32], d_v: &mut [f32], saved: Saved<'_>, dims: AttentionDims) {
     let AttentionDims { batch, seq, heads, kv_heads, head_dim: p } = dims;
     if batch * seq == 0 {
@@ -139,20 +145,33 @@ pub fn backward(scratch: &Shared, d_q: &mut [f32], d_k: &mut [f32], d_v: &mut [f
     // where the partial gradients of a piece start within its head
     let starts: Vec<usize> = (0..=count).map(|piece| (0..piece).map(|piece| 2 * end(piece) * p).sum()).collect();
     let head_size = starts[count];
-    scratch.with(shared_elements(dims), |partial| {
-        let mut tasks = Vec::new();
-        for (head, partial) in partial.chunks_exact_mut(head_size).enumerate() {
-            let mut rest = partial;
-            for piece in 0..count {
-                let (partial, others) = rest.split_at_mut(2 * end(piece) * p);
-                rest = others;
-                tasks.push((head, piece, partial));
+    scratch.with(shared_elements(dims), |buf| {
+        let (delta, partial) = buf.split_at_mut(batch * seq * heads);
+        deltas(delta, saved, heads, p);
+        let delta = &*delta;
+        let mut parts = Vec::new();
+        if is_summed(dims) {
+            for partial in partial.chunks_exact_mut(head_size) {
+                let mut rest = partial;
+                for end in (0..count).map(end) {
+                    let (d_k, others) = rest.split_at_mut(end * p);
+                    let (d_v, others) = others.split_at_mut(end * p);
+                    rest = others;
+                    parts.push((MatMut::new(d_k, end, p), MatMut::new(d_v, end, p)));
+                }
             }
+        } else {
+            let whole = |x| pieces(x, batch, seq, heads, p, PIECE);
+            parts.extend(whole(&mut *d_k).into_iter().zip(whole(&mut *d_v)));
         }
-        tasks.into_par_iter().zip(pieces(d_q, batch, seq, heads, p, PIECE)).with_max_len(1).for_each(|((head, piece, partial), d_q)| {
-            let (d_k, d_v) = partial.split_at_mut(end(piece) * p);
-            backward_piece(d_q, d_k, d_v, saved, head / heads, head % heads, piece * PIECE, dims);
+        let tasks = parts.into_par_iter().zip(pieces(d_q, batch, seq, heads, p, PIECE)).with_max_len(1).enumerate();
+        tasks.for_each(|(i, ((d_k, d_v), d_q))| {
+            let (head, piece) = (i / count, i % count);
+            backward_piece(d_q, d_k, d_v, saved, delta, head / heads, head % heads, piece * PIECE, dims);
         });
+        if !is_summed(dims) {
+            return;
+        }
         // the query heads of a group in ascending order, within a head its pieces in ascending order
         let group = heads / kv_heads;
         let sum = |out: &mut [f32], row: usize, second: bool| {
@@ -177,14 +196,27 @@ pub fn backward(scratch: &Shared, d_q: &mut [f32], d_k: &mut [f32], d_v: &mut [f
     });
 }
 
+/// Overwrites `delta` (B, S, H) with `<d_out, out>` of each head. Row by row over all heads, since `out` comes from memory: head by
+/// head, which reads a part of each row, it took four times as long.
+fn deltas(delta: &mut [f32], saved: Saved<'_>, heads: usize, p: usize) {
+    let rows = row_block(heads * p);
+    let [d_out, out] = [saved.d_out, saved.out].map(|x| x[..delta.len() * p].par_chunks(rows * heads * p));
+    delta.par_chunks_mut(rows * heads).zip(d_out.zip(out)).for_each(|(delta, (d_out, out))| {
+        for (delta, (d_out, out)) in delta.iter_mut().zip(d_out.chunks_exact(p).zip(out.chunks_exact(p))) {
+            *delta = math::row_dot(d_out, out);
+        }
+    });
+}
+
 // With s = scale q k^T, P = exp(s - lse), o = P v and delta_i = <d_o_i, o_i>:
 // d_v = P^T d_o, d_P = d_o v^T, d_s = P * (d_P - delta), d_q = scale d_s k, d_k = scale d_s^T q
 // Tiles in descending order: the last one reaches all keys, so it overwrites and the others add.
 fn backward_piece(
     d_q: MatMut<'_>,
-    d_k: &mut [f32],
-    d_v: &mut [f32],
+    mut d_k: MatMut<'_>,
+    mut d_v: MatMut<'_>,
     saved: Saved<'_>,
+    delta: &[f32],
     b: usize,
     head: usize,
     start: usize,
@@ -195,13 +227,13 @@ fn backward_piece(
     let kv_head = head / (heads / kv_heads);
     let k = head_of(saved.k, b, seq, kv_head, kv_heads, p);
     let v = head_of(saved.v, b, seq, kv_head, kv_heads, p);
-    let queries = [saved.q, saved.d_out, saved.out].map(|x| head_of(x, b, seq, head, heads, p));
+    let queries = [saved.q, saved.d_out].map(|x| head_of(x, b, seq, head, heads, p));
     let end = seq.min(start + PIECE);
     for (i, d_q) in d_q.row_blocks(TILE).into_iter().enumerate().rev() {
         let first = start + i * TILE;
         let rows = TILE.min(end - first);
         let keys = first + rows;
-        let [q, d_out, out] = queries.map(|x| x.rows(first..keys));
+        let [q, d_out] = queries.map(|x| x.rows(first..keys));
         let (k, v) = (k.rows(0..keys), v.rows(0..keys));
         let lse = &saved.lse[(b * heads + head) * seq..][first..keys];
         scratch::with(2 * rows * keys, |buf| {
@@ -210,13 +242,12 @@ fn backward_piece(
             product(MatMut::new(d_score, rows, keys), Output::Overwrite, 1.0, d_out, v.t());
             for (r, (prob, d_score)) in prob.chunks_exact_mut(keys).zip(d_score.chunks_exact_mut(keys)).enumerate() {
                 prob[first + r + 1..].fill(f32::NEG_INFINITY);
-                let delta = math::row_dot(d_out.row(r), out.row(r));
-                score_gradient(prob, d_score, lse[r], delta, scale);
+                score_gradient(prob, d_score, lse[r], delta[(b * seq + first + r) * heads + head], scale);
             }
             let (prob, d_score) = (Mat::new(prob, rows, keys), Mat::new(d_score, rows, keys));
             let mode = if keys == end { Output::Overwrite } else { Output::Add };
-            product(MatMut::new(d_v, keys, p), mode, 1.0, prob.t(), d_out);
-            product(MatMut::new(d_k, keys, p), mode, 1.0, d_score.t(), q);
+            product(d_v.borrow().split_rows(keys).0, mode, 1.0, prob.t(), d_out);
+            product(d_k.borrow().split_rows(keys).0, mode, 1.0, d_score.t(), q);
             product(d_q, Output::Overwrite, 1.0, d_score, k);
         });
     }

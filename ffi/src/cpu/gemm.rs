@@ -60,12 +60,6 @@ impl<'a> Mat<'a> {
         Mat { num_rows: self.num_cols, num_cols: self.num_rows, row_stride: self.col_stride, col_stride: self.row_stride, data: self.data }
     }
 
-    /// One row; the matrix must not be a transpose.
-    pub fn row(self, row: usize) -> &'a [f32] {
-        assert!(row < self.num_rows && self.col_stride == 1);
-        &self.data[row * self.row_stride..][..self.num_cols]
-    }
-
     /// Some of the rows.
     pub fn rows(self, range: Range<usize>) -> Self {
         assert!(range.start <= range.end && range.end <= self.num_rows);

@@ -36,12 +36,7 @@ pub fn backward(
 ) {
     let block = row_block(2 * f);
     let mut row_sums = vec![0.0; slot_of_row.len()];
-    (
-        d_act.par_chunks_mut(block * f),
-        gate_up.par_chunks_mut(block * 2 * f),
-        row_sums.par_chunks_mut(block),
-        slot_of_row.par_chunks(block),
-    )
+    (d_act.par_chunks_mut(block * f), gate_up.par_chunks_mut(block * 2 * f), row_sums.par_chunks_mut(block), slot_of_row.par_chunks(block))
         .into_par_iter()
         .for_each(|(d_act, gate_up, row_sums, slots)| backward_rows(d_act, gate_up, row_sums, combine_weights, slots, f));
     for (d, &row) in d_combine_weights.iter_mut().zip(row_of_slot) {
