@@ -4,7 +4,7 @@ import { byGroup, difference, readCallgrind, total } from "../../cli/bench/callg
 import type { StepsCase } from "../../cli/bench/cases.ts";
 import { countStep, render } from "../../cli/bench/instructions.ts";
 import { buildSpeed } from "../../cli/bench/native.ts";
-import { hasValgrind } from "../../cli/bench/valgrind.ts";
+import { hasValgrind, readBaseline } from "../../cli/bench/valgrind.ts";
 import { micro } from "./micro.ts";
 
 const FILE = `# callgrind format
@@ -59,6 +59,12 @@ Deno.test("a count stands beside an earlier one", () => {
   assert.match(table, /all .* 150 .* 100 % .* 100 .* 1\.5000/);
   assert.match(table, /attention .* 90 .* 60 % .* 80 .* 1\.1250/);
   assert.match(table, /muon .* 0 .* 0 % .* 20 .* 0\.0000/);
+});
+
+Deno.test("the record is of a step of nano, and can be compared with", async () => {
+  const { name, total, groups } = await readBaseline("experiments/records/bench/instructions.json");
+  const sum = Object.values(groups).reduce((a, b) => a + b);
+  assert.ok(name === "nano" && total > 1e9 && Math.abs(sum / total - 1) < 1e-6, `${name}: ${sum} of ${total}`);
 });
 
 const isMissing = !await hasValgrind();

@@ -17,7 +17,7 @@ Deno.test("a dense site keeps gate and up of every token, in place of what its r
   const [none, one] = [at([]), at([2])];
   const bySite = T * E + T + 4 * T * K + E + 1 + T * K * 2 * 12;
   assert.equal((one.activations - none.activations) / 4, 2 * T * F - bySite);
-  assert.equal((one.scratch - none.scratch) / 4, 2 * T * D + 4 * T * F + 4 * T);
+  assert.equal((one.scratch - none.scratch) / 4, 2 * T * D + T * F + 4 * T);
 });
 
 Deno.test("recomputation keeps the input of each site, and all of one", () => {
@@ -65,27 +65,31 @@ Deno.test("each parameter has a weight, a gradient and its optimizer's state", (
 });
 
 Deno.test("memory is the sum of its parts, activations grow with the batch and the weights do not", () => {
-  const at = (batch: number) => memory(plan(changed({ train: { batch } })));
+  const planned = (batch: number) => plan(changed({ train: { batch } }));
+  const at = (batch: number) => memory(planned(batch));
   const [one, two, three] = [at(1), at(2), at(3)];
   const offsets = 4 * 6 * (5 + 1); // (E + 1) at each site, whatever the batch
   assert.equal(two.activations - one.activations, three.activations - two.activations);
   assert.equal(2 * (one.activations - offsets), two.activations - offsets);
   const ends = 4 * 2; // of the rows in order, which dense sites would have
   assert.equal(2 * (one.scratch - ends), two.scratch - ends);
-  for (const part of ["weights", "gradients", "optimizer", "cache"] as const) assert.equal(one[part], three[part]);
+  for (const part of ["weights", "optimizer", "cache"] as const) assert.equal(one[part], three[part]);
+  const rows = tokensPerStep(planned(3)) - tokensPerStep(planned(1)); // of the embedding
+  assert.equal(three.gradients - one.gradients, 4 * 24 * rows);
   for (const { total, ...held } of [one, two, three]) {
     assert.equal(total, Object.values(held).reduce((a, b) => a + b));
   }
 });
 
-Deno.test("the working memory of the CPU grows with the tokens by the partial gradients of attention only, and with threads", () => {
-  const at = (batch: number, threads: number) => {
-    const { working } = planMemory(plan({ ...nano, train: { ...nano.train, batch } }), { threads }).needed;
-    return working;
+Deno.test("the working memory of the CPU grows with the tokens by the parts of attention's gradients only, and with threads", () => {
+  const at = (batch: number, threads: number, model = {}) => {
+    const input = { ...nano, model: { ...nano.model, ...model }, train: { ...nano.train, batch } };
+    return planMemory(plan(input), { threads }).needed.working;
   };
-  assert.equal(at(16, 1), at(8, 1), "a chunk of the head is larger");
-  const partial = 4 * 2 * 128 * 128; // of a sequence: f32, d_k and d_v, S, H P
-  assert.equal(at(1024, 1) - at(512, 1), 512 * partial);
+  assert.equal(at(1024, 1), at(8, 1), "a chunk of the head is larger");
+  const grouped = { kvHeads: 2 };
+  const parts = 4 * (4 * 128 + 2 * 128 * 128); // of a sequence: f32, H S of delta, d_k and d_v, S, H P
+  assert.equal(at(1024, 1, grouped) - at(512, 1, grouped), 512 * parts);
   assert.equal(at(16, 3) - at(16, 2), at(16, 2) - at(16, 1));
   assert.ok(at(16, 2) > at(16, 1));
 });

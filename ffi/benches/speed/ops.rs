@@ -1,6 +1,6 @@
 //! Every operation at the sizes of a model, each with buffers of its own that are gone before the next.
 
-use bowline::backend::{AdamwStep, AdamwUpdate, AttentionDims, Backend, Gradient, MuonStep, MuonUpdate};
+use bowline::backend::{AdamwStep, AdamwUpdate, AttentionDims, Backend, Gradient, MuonStep, MuonUpdate, TableRows};
 use bowline::cpu::Cpu;
 
 use super::moe;
@@ -41,7 +41,12 @@ fn embedding(timer: &mut Timer, cpu: &Cpu, s: &Sizes) -> Outcome {
     let (mut table, mut out, tokens) = (random(v * d), random(t * d), random_tokens(t, v));
     let shape = format!("T {t} D {d}");
     timer.time("embedding_forward", shape.clone(), Floats(2 * t * d), || cpu.embedding_forward(&mut out, &table, &tokens, t, v, d))?;
-    timer.time("embedding_backward", shape, Floats(3 * t * d), || cpu.embedding_backward(&mut table, &out, &tokens, t, v, d))
+    timer.time("embedding_backward", shape, Floats(3 * t * d), || cpu.embedding_backward(&mut table, &out, &tokens, t, v, d))?;
+    let kept = t.min(v);
+    let row_of_id: Vec<i32> = (0..v as i32).map(|id| if id < kept as i32 { id } else { -1 }).collect();
+    timer.time("sum_squares_of_rows", format!("V {v} R {kept} D {d}"), Floats(kept * d), || {
+        cpu.sum_squares_of_rows(TableRows { rows: &out, row_of_id: &row_of_id, d }).map(|_| ())
+    })
 }
 
 /// What works on rows or elements alone.
