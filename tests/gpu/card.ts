@@ -1,7 +1,7 @@
 /** A kernel library called directly, for what the core has no function for: its name, memory, and the time of one op. */
 
 /** BOWLINE_KERNELS_ABI of the header that the table was written for. */
-export const ABI = 3;
+export const ABI = 4;
 
 /** The functions that are called. */
 export const SYMBOLS = {
