@@ -61,8 +61,10 @@ Deno.test("a count stands beside an earlier one", () => {
   assert.match(table, /muon .* 0 .* 0 % .* 20 .* 0\.0000/);
 });
 
+const RECORD = new URL("../../experiments/records/bench/instructions.json", import.meta.url).pathname;
+
 Deno.test("the record is of a step of nano, and can be compared with", async () => {
-  const { name, total, groups } = await readBaseline("experiments/records/bench/instructions.json");
+  const { name, total, groups } = await readBaseline(RECORD);
   const sum = Object.values(groups).reduce((a, b) => a + b);
   assert.ok(name === "nano" && total > 1e9 && Math.abs(sum / total - 1) < 1e-6, `${name}: ${sum} of ${total}`);
 });

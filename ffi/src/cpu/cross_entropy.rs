@@ -52,7 +52,8 @@ impl Cut {
 
 /// What a block says about one row of logits: their max, the sum of exp(logit - max), and the target's logit where the target
 /// lies in this block. An array, so that working memory of f32 holds it.
-type BlockStats = [f32; 3];
+type BlockStats = [f32; STATS];
+const STATS: usize = 3;
 
 struct RowStats {
     lse: f32,
@@ -84,7 +85,7 @@ fn chunk_rows(t: usize, v: usize) -> usize {
 /// Working memory that the tasks of `forward_backward` share: the logits of a chunk, what blocks say of them, and `d_h` of each group.
 pub fn shared_elements(t: usize, v: usize, d: usize) -> usize {
     let cut = Cut::new(v, d);
-    chunk_rows(t, v) * (v + size_of::<BlockStats>() / size_of::<f32>() * cut.blocks() + d * v.div_ceil(cut.group()))
+    chunk_rows(t, v) * (v + STATS * cut.blocks() + d * v.div_ceil(cut.group()))
 }
 
 /// Working memory of a thread in `forward`: the logits of a block.
@@ -108,7 +109,7 @@ pub fn forward_backward(
     let (cut, chunk) = (Cut::new(v, d), chunk_rows(targets.len(), v));
     scratch.with(shared_elements(targets.len(), v, d), |buf| {
         let (logits, rest) = buf.split_at_mut(chunk * v);
-        let (stats, partial) = rest.split_at_mut(size_of::<BlockStats>() / size_of::<f32>() * chunk * cut.blocks());
+        let (stats, partial) = rest.split_at_mut(STATS * chunk * cut.blocks());
         let (stats, _) = stats.as_chunks_mut();
         let chunks = losses.chunks_mut(chunk).zip(d_h.chunks_mut(chunk * d)).zip(h.chunks(chunk * d).zip(targets.chunks(chunk)));
         for ((losses, d_h), (h, targets)) in chunks {

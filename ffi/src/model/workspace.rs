@@ -216,7 +216,8 @@ impl<B: Backend> Workspace<B> {
         Ok(losses)
     }
 
-    /// After [`Workspace::forward`]: the losses, and everything's gradient added into `grads`; the last site first.
+    /// After [`Workspace::forward`], whose activations it uses up: the losses, and everything's gradient added into `grads`; the last
+    /// site first.
     pub fn backward(&mut self, b: &B, model: &Model<B>, grads: &mut [B::F], step: &MicroStep, watch: &Watch) -> Result<Vec<f32>> {
         self.backward_in_stages(b, model, grads, step, watch, |_, _| Ok(()))
     }
